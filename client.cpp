@@ -1,0 +1,47 @@
+#include "client.hpp"
+
+#include <iostream>
+#include <syncstream>
+#include <thread>
+
+#include "net/http_get.hpp"
+
+using context::Context;
+
+// out takes one line and writes it whole, whichever thread writes at the same time.
+static std::osyncstream out() { return std::osyncstream(std::cout); }
+
+// call_both calls both servers at once, each on a thread of its own. The two share a context, and
+// whichever call fails cancels it: that ends the other call.
+void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
+               const std::string& fast_url) {
+    auto [ctx, cancel] = context::with_cancel(parent);  // cancels when it leaves the scope, too
+    {
+        std::jthread slow([&] {
+            const auto err = call_server(ctx, "slow", slow_url);
+            if (err) cancel();
+        });
+        std::jthread fast([&] {
+            const auto err = call_server(ctx, "fast", fast_url + "?error=" + error_value);
+            if (err) cancel();
+        });
+    }  // waits for both threads
+    out() << "done with both" << std::endl;
+}
+
+// call_server calls one server and prints what it says. It returns what went wrong, if anything;
+// the answer "error" counts as that.
+std::optional<std::string> call_server(const Context& ctx, const std::string& label,
+                                       const std::string& url) {
+    const auto [response, err] = http_get(ctx, url);
+    if (err) {
+        out() << label << ' ' << to_string(err->phase) << " err: " << err->message() << std::endl;
+        return err->message();
+    }
+    if (!response.body.empty()) out() << label << " result: " << response.body << std::endl;
+    if (response.body == "error") {
+        out() << "cancelling from " << label << std::endl;
+        return "error happened";
+    }
+    return std::nullopt;
+}

@@ -1,0 +1,68 @@
+// What Go has in net/http for a client: a GET that a context can stop.
+#ifndef NET_HTTP_GET_HPP
+#define NET_HTTP_GET_HPP
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "context.hpp"
+
+// Headers are names and values; a name may stand there more than once, and its case does not count.
+struct HeaderNameLess {
+    bool operator()(const std::string& a, const std::string& b) const;
+};
+using Headers = std::multimap<std::string, std::string, HeaderNameLess>;
+
+struct HttpOptions {
+    Headers headers;  // sent with the request
+};
+
+struct HttpResponse {
+    int status = 0;
+    Headers headers;
+    std::string body;
+};
+
+// HttpError says where a call ended, and why.
+struct HttpError {
+    // Phase is how far the call had come: `request`, the URL is none and nothing was sent;
+    // `response`, the headers were not all in; `read`, they were, but not all of the body.
+    enum class Phase { request, response, read };
+
+    Phase phase;
+    std::string url;
+    std::string reason;  // the message of ctx.err() if the context ended the call
+
+    // message is what Go prints for it: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
+    std::string message() const;
+};
+
+// to_string names the phase: "request", "response" or "read".
+const char* to_string(HttpError::Phase phase);
+
+// HttpResult is what Go returns as two values; take both:
+//
+//     const auto [response, err] = http_get(ctx, url);
+//     if (err) ...
+//
+// If there is an error, there is no response.
+struct [[nodiscard]] HttpResult {
+    HttpResponse response;
+    std::optional<HttpError> error;
+};
+
+// http_get sends a GET and reads the answer, whatever its status, on the calling thread. When ctx
+// ends, it returns at once, whether it is connecting, waiting or reading; the thread that cancels
+// only shuts a socket down. A call whose context is done when it ends has the error of the context.
+// It sets no time limit of its own.
+//
+// An error is also a body that is shorter than its headers say. One without a declared length ends
+// with its connection: there, only a reset tells a part from the whole.
+//
+// It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be
+// stopped while it looks up a host name. The process must ignore SIGPIPE.
+HttpResult http_get(const context::Context& ctx, const std::string& url,
+                    const HttpOptions& options = {});
+
+#endif  // NET_HTTP_GET_HPP

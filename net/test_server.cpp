@@ -1,0 +1,118 @@
+#include "net/test_server.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+using namespace std::chrono_literals;
+
+struct TestServer::Running {
+    Running() = default;
+    explicit Running(Handler handler);
+    ~Running();
+
+    void answer_with(Handler handler);
+    void listen();
+    void accept_requests();
+    void settle_start(std::exception_ptr failure);
+
+    httplib::Server server;
+    int listener = -1;
+    std::string url;
+    context::Cancellable open = context::with_cancel(context::background());
+    std::promise<void> start;
+    std::once_flag start_settled;
+    std::thread thread;
+};
+
+// The delegation makes the destructor clean up after an exception.
+TestServer::Running::Running(Handler handler) : Running() {
+    answer_with(std::move(handler));
+    listen();
+    thread = std::thread([this] { accept_requests(); });
+    start.get_future().get();
+}
+
+TestServer::Running::~Running() {
+    if (thread.joinable()) {
+        server.stop();  // first: no request that still waits is handed to a handler
+        open.cancel();
+        thread.join();
+    } else if (listener >= 0) {
+        ::close(listener);
+    }
+}
+
+void TestServer::Running::answer_with(Handler handler) {
+    const auto answer = [this, handler = std::move(handler)](const httplib::Request& request,
+                                                             httplib::Response& response) {
+        const auto [ctx, cancel] = context::with_cancel(open.ctx);
+        handler(ctx, request, response);
+    };
+    const char* const any_path = R"([\s\S]*)";
+    server.Get(any_path, answer).Post(any_path, answer).Put(any_path, answer);
+    server.Patch(any_path, answer).Delete(any_path, answer).Options(any_path, answer);
+
+    // A connection that idles cannot be told that the server closes (cpp-httplib 0.11): so none is
+    // kept after its answer, and others are given up soon. The time to the first byte is counted in
+    // whole seconds.
+    server.set_keep_alive_max_count(1);
+    server.set_keep_alive_timeout(1);
+    server.set_read_timeout(400ms);
+    server.set_write_timeout(1s);
+}
+
+void TestServer::Running::listen() {
+    server.set_socket_options([this](int created) { listener = created; });
+    const int port = server.bind_to_any_port("127.0.0.1");
+    // The library's backlog, 5 in 0.11, would make clients that come all at once wait for seconds.
+    if (port < 0 || ::listen(listener, 4096) < 0) {
+        const int error = errno;
+        if (port < 0) listener = -1;
+        throw std::system_error(error, std::generic_category(), "cannot listen on 127.0.0.1");
+    }
+    url = "http://127.0.0.1:" + std::to_string(port);
+}
+
+// accept_requests runs on the thread of the server until that is stopped. The library asks for its
+// threads when it is ready to be stopped, not earlier.
+void TestServer::Running::accept_requests() {
+    server.new_task_queue = [this] {
+        auto threads = std::make_unique<httplib::ThreadPool>(CPPHTTPLIB_THREAD_POOL_COUNT);
+        settle_start(nullptr);
+        return threads.release();
+    };
+    std::exception_ptr failure =
+        std::make_exception_ptr(std::runtime_error("cannot accept on 127.0.0.1"));
+    try {
+        server.listen_after_bind();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    settle_start(failure);
+}
+
+void TestServer::Running::settle_start(std::exception_ptr failure) {
+    std::call_once(start_settled, [&] {
+        if (failure) {
+            start.set_exception(failure);
+        } else {
+            start.set_value();
+        }
+    });
+}
+
+TestServer::TestServer(Handler handler)
+    : running_(std::make_unique<Running>(std::move(handler))), url_(running_->url) {}
+TestServer::TestServer(TestServer&&) noexcept = default;
+TestServer::~TestServer() = default;
+
+void TestServer::close() { running_.reset(); }

@@ -1,0 +1,44 @@
+// What Go has in net/http/httptest: a server for a test or a demo, in the same process.
+#ifndef NET_TEST_SERVER_HPP
+#define NET_TEST_SERVER_HPP
+
+#include <httplib.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "context.hpp"
+
+// TestServer is an HTTP server on 127.0.0.1, on a port that the system chooses. It accepts requests
+// when the constructor returns, until close() or the destructor. It has a few threads: requests
+// beyond their number wait. A connection serves one request.
+class TestServer {
+public:
+    // Handler answers a request, of any method and path, on a thread of the server. Its context
+    // ends when the server closes, and when the handler returns; it does not end when the client
+    // goes away. A handler that throws answers 500.
+    using Handler = std::function<void(const context::Context& ctx, const httplib::Request& request,
+                                       httplib::Response& response)>;
+
+    // Throws std::system_error if the server cannot be started.
+    explicit TestServer(Handler handler);
+    TestServer(TestServer&&) noexcept;
+    ~TestServer();
+
+    // url is "http://127.0.0.1:PORT", after close() too.
+    const std::string& url() const { return url_; }
+
+    // close ends the contexts of the handlers and waits for them to return; requests that no
+    // handler has begun are dropped. It waits up to 1.4 s for a client that sends nothing or stops
+    // in the middle of a request, and as long as one goes on sending it in bits. A second call does
+    // nothing. Not from a handler, and not from two threads at once.
+    void close();
+
+private:
+    struct Running;
+    std::unique_ptr<Running> running_;
+    std::string url_;
+};
+
+#endif  // NET_TEST_SERVER_HPP

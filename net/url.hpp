@@ -1,0 +1,29 @@
+// What Go has in net/url, as far as an http client needs it.
+#ifndef NET_URL_HPP
+#define NET_URL_HPP
+
+#include <string>
+#include <string_view>
+
+// Url is an absolute http URL, taken apart for the one who sends the request.
+struct Url {
+    std::string host;    // a name or an address; that of IPv6 without its brackets
+    int port = 80;       // 1 to 65535
+    std::string target;  // path and query, as they go into the request line: never empty
+};
+
+// ParsedUrl holds either a Url or, if `error` is not empty, what is wrong with the text.
+struct ParsedUrl {
+    Url url;
+    std::string error;
+};
+
+// parse_url takes `text` apart. It takes what can be sent as it stands: letters outside ASCII and
+// spaces must be percent-encoded. A fragment is dropped; a user name or password is an error.
+ParsedUrl parse_url(std::string_view text);
+
+// quote returns `text` in double quotes, with quotes, backslashes and bytes that do not print
+// escaped: whatever it holds, the result is one line of ASCII.
+std::string quote(std::string_view text);
+
+#endif  // NET_URL_HPP

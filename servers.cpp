@@ -1,0 +1,25 @@
+#include "servers.hpp"
+
+using context::Context;
+using httplib::Request;
+using httplib::Response;
+
+// slow_server launches a server that answers "Slow response" after `delay`. It sleeps on its
+// context, so closing the server does not have to wait for it.
+TestServer slow_server(context::duration delay) {
+    return TestServer([delay](const Context& ctx, const Request&, Response& response) {
+        if (context::sleep_for(ctx, delay)) return;
+        response.set_content("Slow response", "text/plain");
+    });
+}
+
+// fast_server launches a server that answers "error" if the query says error=true, otherwise "ok".
+TestServer fast_server() {
+    return TestServer([](const Context&, const Request& request, Response& response) {
+        if (request.get_param_value("error") == "true") {
+            response.set_content("error", "text/plain");
+            return;
+        }
+        response.set_content("ok", "text/plain");
+    });
+}
