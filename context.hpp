@@ -1,4 +1,4 @@
-// context.hpp: Go's context package for C++20. One header, the standard library only.
+// context.hpp: Go's context package for C++20, in one header that needs nothing else.
 //
 // A Context carries a cancellation signal, a deadline and values from a caller to everything that
 // works on the caller's behalf, across functions and threads. Contexts form a tree: each is derived
@@ -14,10 +14,9 @@
 //
 //     auto [ctx, cancel] = context::with_timeout(parent, 2s);
 //     std::jthread worker([&] {
-//         while (!context::sleep_for(ctx, 100ms)) do_some_work();    // returns early once ctx is
-//         done
+//         while (!context::sleep_for(ctx, 100ms)) do_some_work();
 //     });
-//     if (nobody_needs_it()) cancel();       // leaving the scope would cancel as well
+//     if (nobody_needs_it()) cancel();
 //
 // Rules for callers, the same as in Go: a function that can wait takes `const Context& ctx` as its
 // first parameter and passes it on; a context is not stored in an object that outlives the call; a
@@ -29,15 +28,21 @@
 //
 // Callbacks: a std::stop_callback on done() runs on the thread that cancels (for a deadline, on the
 // one timer thread, where a slow callback delays every other deadline), or in its own constructor
-// when the context is done already. No lock of this header is held then: a callback may cancel,
-// derive, read or drop any context, its own included. It must not throw.
+// when the context is done already. It must not throw. No lock of this header is held: it may
+// cancel, derive, read or drop any context, its own included. First err() is set on all contexts
+// that end, then their tokens are stopped one after the other, parents first: so a callback must
+// not wait for somebody who waits for a context below its own, and on the timer thread for none
+// that a deadline is to end.
 //
-// Errors: what allocates may throw std::bad_alloc, and then has changed nothing: deriving, and the
-// first done() on a context. Cancelling allocates nothing and does not fail.
+// Errors: what allocates may throw std::bad_alloc, and then has changed nothing: deriving a
+// context, and the first done(), wait() or sleep_for() on one. Cancelling allocates nothing and
+// cannot fail.
 //
-// Not supported: cancelling from a signal handler (cancel() is not async-signal-safe), and
-// deadlines in the child of a fork(), which has no timer thread. Deadlines stop when the process
-// exits.
+// Limits: cancel() is not async-signal-safe, so no signal handler may call it. The child of a
+// fork() has no timer thread, and if the parent had other threads it may only exec or _exit. On
+// exit() the timer thread is joined, before the statics that were there before the first deadline
+// are destroyed: no callback runs on it after that, and whoever still waits for a deadline waits
+// for ever.
 #ifndef CONTEXT_HPP
 #define CONTEXT_HPP
 
@@ -47,7 +52,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdlib>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -76,6 +83,7 @@ public:
     Ref& operator=(Ref other) noexcept { return std::swap(node_, other.node_), *this; }
     ~Ref();
     Node* get() const noexcept { return node_; }
+    Node* operator->() const noexcept { return node_; }
     explicit operator bool() const noexcept { return node_ != nullptr; }
 
 private:
@@ -93,8 +101,8 @@ using duration = std::chrono::steady_clock::duration;
 enum class errc { canceled = 1, deadline_exceeded };
 std::error_code make_error_code(errc e) noexcept;
 
-// Key names a value of type T in a context. Its address is its identity, so keys never clash and
-// are neither copied nor moved; make them constants at namespace scope:
+// Key names a value of type T in a context. Its address is its identity: keys are neither copied
+// nor moved, never clash, and outlive the contexts that they are used with. Make them constants:
 //
 //     inline const context::Key<std::string> tracking_id{"tracking id"};
 template <class T>
@@ -111,8 +119,8 @@ private:
 };
 
 // Context is one node of the tree, held by a handle: copying it costs one atomic increment. A
-// handle keeps its node and all ancestors alive, not its descendants. A default-constructed
-// Context is background().
+// handle keeps its node and all ancestors alive, not its descendants. A default-constructed or
+// moved-from Context is background().
 class Context {
 public:
     Context() noexcept = default;
@@ -144,7 +152,8 @@ private:
 };
 
 // CancelFunc ends the context it came with, when it is called or destroyed, whichever is first:
-// Go's `defer cancel()`, impossible to forget. Keep it as long as the work should go on.
+// Go's `defer cancel()`, impossible to forget. Keep it as long as the work should go on. One that
+// is declared before the std::jthread it serves is destroyed after the join, too late to end it.
 //
 // A call may come from any thread; calls after the first do nothing. When any call returns, err()
 // is set on the context and on every descendant. When the first one returns, the tokens of all that
@@ -190,10 +199,10 @@ struct [[nodiscard]] Cancellable {
 Cancellable with_cancel(const Context& parent);
 
 // with_deadline is with_cancel, and the context also ends at `deadline`, with
-// errc::deadline_exceeded; one that has passed ends it at birth. A parent's earlier deadline stays
-// in force. Never early; how late depends on the machine's load and on other callbacks. The first
-// deadline of a program starts the timer thread, which serves them all; if it cannot be started,
-// std::system_error is thrown.
+// errc::deadline_exceeded: never early, and late by the load of the machine and of the timer
+// thread. A deadline that has passed ends it at birth, time_point::max() never does, and a parent's
+// earlier one stays in force. The first deadline of a program starts the timer thread, which serves
+// them all; if that cannot be started, std::system_error is thrown.
 Cancellable with_deadline(const Context& parent, time_point deadline);
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
@@ -203,10 +212,12 @@ Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Perio
 
 // with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
 // There is nothing to cancel, so there is no CancelFunc. The value must be safe to read from any
-// thread; it is destroyed with the last handle, on that handle's thread.
+// thread, and to destroy on any: it goes with the last handle, or after a cancel that is under way.
 template <class T>
 [[nodiscard]] Context with_value(const Context& parent, const Key<T>& key,
                                  std::type_identity_t<T> value);
+template <class T>
+Context with_value(const Context&, const Key<T>&&, std::type_identity_t<T>) = delete;
 
 // wait blocks until ctx is done and returns its err(): Go's `<-ctx.Done()`. On background() it
 // blocks for ever.
@@ -241,11 +252,12 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // ---------------------------------------------------------------------------------------------
 namespace context::detail {
 
-// immortal returns an object that is made at its first use and never destroyed, for what the
-// destructors of static contexts may still use.
+// immortal returns an object that is made at its first use, without allocating, and never
+// destroyed: the destructors of static contexts may still use it.
 template <class T>
-T& immortal() {
-    static T* const object = new T;
+T& immortal() noexcept {
+    alignas(T) static unsigned char storage[sizeof(T)];
+    static T* const object = ::new (storage) T;
     return *object;
 }
 
@@ -312,9 +324,8 @@ struct Canceler : Node {
 // Topmost gives a Canceler that has no other above it the mutex of its tree.
 template <class C>
 struct Topmost final : C {
-    template <class... Args>
-    explicit Topmost(Ref parent_ref, Args&&... args) noexcept
-        : C(std::move(parent_ref), own_mutex, std::forward<Args>(args)...) {}
+    Topmost(Ref parent_ref, std::optional<time_point> ends_at) noexcept
+        : C(std::move(parent_ref), own_mutex, ends_at) {}
 
     std::mutex own_mutex;
 };
@@ -356,11 +367,9 @@ inline void Canceler::unlink_from(Canceler& above) noexcept {
 inline void Canceler::cancel(errc why) noexcept {
     Canceler* to_stop = nullptr;  // linked by `prev`
     {
-        const std::lock_guard lock(mutex);
+        const std::lock_guard lock(mutex);  // also waits until a cancel before this has set all
         if (is_done()) return;
-        if (Canceler* const above = parent.get() ? parent.get()->canceler : nullptr) {
-            unlink_from(*above);
-        }
+        if (Canceler* const above = parent ? parent->canceler : nullptr) unlink_from(*above);
         next = nullptr;
         Canceler* last = this;
         Canceler** end_of_to_stop = &to_stop;
@@ -463,12 +472,21 @@ struct alignas(64) TimerShard {
     DeadlineHeap heap;
     std::atomic<time_point> earliest{time_point::max()};  // of the heap; written under the mutex
 
-    void publish_earliest() noexcept {
+    void push(Timed& t) noexcept {
+        heap.push(t);
+        if (heap.earliest() == &t) earliest = *t.deadline;
+    }
+
+    void erase(Timed& t) noexcept {
+        const bool was_first = heap.earliest() == &t;
+        heap.erase(t);
+        if (!was_first) return;
         earliest = heap.earliest() ? *heap.earliest()->deadline : time_point::max();
     }
 };
 
-// Timers serves all deadlines of the process with one thread, which sleeps until the earliest.
+// Timers serves all deadlines of the process with one thread, which sleeps until the earliest. It
+// is never destroyed; at exit the thread is joined, and no callback runs on it after that.
 class Timers {
 public:
     // running returns the timers, with their thread started.
@@ -476,33 +494,12 @@ public:
     void add(Timed& t) noexcept;
 
 private:
-    struct Thread;
+    Timers() : thread_([this] { run(); }) {}
 
     void run() noexcept;
     void stop() noexcept;
     Ref take_expired(TimerShard& shard, time_point now) noexcept;
     time_point earliest() const noexcept;
-
-    std::array<TimerShard, 16> shards_;
-    std::atomic<bool> stopping_{false};
-    std::atomic<time_point> wakes_at_{time_point::max()};
-    std::mutex mutex_;  // held by the thread from announcing wakes_at_ until it sleeps
-    std::condition_variable wake_;
-};
-
-// Thread joins the timer thread when the process exits: no callback runs after that. It can only
-// let go of it where exit() was called by a callback, and in the child of a fork(), where there is
-// no such thread.
-struct Timers::Thread {
-    explicit Thread(Timers& served) : timers(served), thread([&served] { served.run(); }) {}
-    ~Thread() {
-        if (process != this_process() || thread.get_id() == std::this_thread::get_id()) {
-            thread.detach();
-            return;
-        }
-        timers.stop();
-        thread.join();
-    }
 
     static long this_process() noexcept {
 #if __has_include(<unistd.h>)
@@ -512,20 +509,26 @@ struct Timers::Thread {
 #endif
     }
 
-    Timers& timers;
-    const long process = this_process();
-    std::thread thread;
+    std::array<TimerShard, 16> shards_;
+    std::atomic<bool> stopping_{false};
+    std::atomic<time_point> wakes_at_{time_point::max()};
+    std::mutex mutex_;  // held by the thread from announcing wakes_at_ until it sleeps
+    std::condition_variable wake_;
+    const long process_ = this_process();
+    std::thread thread_;  // last: it uses all the others
 };
 
 inline Timers& Timers::running() {
-    Timers& timers = immortal<Timers>();
-    static const Thread thread{timers};
+    static Timers& timers = *new Timers;
+    static const bool stops_at_exit = std::atexit([] { timers.stop(); }) == 0;
+    if (!stops_at_exit) throw std::bad_alloc();
     return timers;
 }
 
 // add and run each write one of `earliest` and `wakes_at_` and then read the other, all in the one
 // order of seq_cst: so either add sees when the thread means to wake, or the thread sees the new
-// deadline before it sleeps.
+// deadline before it sleeps. A deadline that is not the first of its shard needs no wake-up: the
+// first one has been seen to.
 inline void Timers::add(Timed& t) noexcept {
     static std::atomic<unsigned> threads{0};
     thread_local const unsigned mine = threads.fetch_add(1, std::memory_order_relaxed);
@@ -533,8 +536,7 @@ inline void Timers::add(Timed& t) noexcept {
     {
         const std::lock_guard lock(shard.mutex);
         t.shard = &shard;
-        shard.heap.push(t);
-        if (shard.heap.earliest() == &t) shard.publish_earliest();
+        shard.push(t);
     }
     if (*t.deadline < wakes_at_.load()) {
         const std::lock_guard lock(mutex_);
@@ -545,16 +547,17 @@ inline void Timers::add(Timed& t) noexcept {
 inline void Timed::stop_timer() noexcept {
     if (!shard) return;
     const std::lock_guard lock(shard->mutex);
-    if (!shard->heap.contains(*this)) return;
-    shard->heap.erase(*this);
-    shard->publish_earliest();
+    if (shard->heap.contains(*this)) shard->erase(*this);
 }
 
+// Each round takes what has expired when it begins, so that callbacks which keep making deadlines
+// cannot keep the thread from the other shards.
 inline void Timers::run() noexcept {
     while (!stopping_) {
+        const time_point now = std::chrono::steady_clock::now();
         for (TimerShard& shard : shards_) {
-            while (const Ref expired = take_expired(shard, std::chrono::steady_clock::now())) {
-                expired.get()->canceler->cancel(errc::deadline_exceeded);
+            while (const Ref expired = take_expired(shard, now)) {
+                expired->canceler->cancel(errc::deadline_exceeded);
             }
         }
         std::unique_lock lock(mutex_);
@@ -569,10 +572,16 @@ inline void Timers::run() noexcept {
     }
 }
 
+// stop leaves the thread alone where there is none, in the child of a fork(), and where the thread
+// itself has called exit(), from a callback.
 inline void Timers::stop() noexcept {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    wake_.notify_one();
+    if (process_ != this_process() || thread_.get_id() == std::this_thread::get_id()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        wake_.notify_one();
+    }
+    thread_.join();
 }
 
 inline Ref Timers::take_expired(TimerShard& shard, time_point now) noexcept {
@@ -580,8 +589,7 @@ inline Ref Timers::take_expired(TimerShard& shard, time_point now) noexcept {
     const std::lock_guard lock(shard.mutex);
     Timed* const first = shard.heap.earliest();
     if (!first || now < *first->deadline) return Ref{};
-    shard.heap.erase(*first);
-    shard.publish_earliest();
+    shard.erase(*first);
     first->refs.fetch_add(1, std::memory_order_relaxed);
     return Ref{first};
 }
@@ -594,14 +602,13 @@ inline time_point Timers::earliest() const noexcept {
 
 // Access lets the functions of this header into the handles.
 struct Access {
-    static Node* node(const Context& ctx) noexcept { return ctx.node_.get(); }
-    static Canceler* canceler(const Context& ctx) noexcept {
-        return ctx.node_.get() ? ctx.node_.get()->canceler : nullptr;
-    }
     static const Ref& ref(const Context& ctx) noexcept { return ctx.node_; }
-    static Context context(Node* adopted) noexcept {
+    static Canceler* canceler(const Context& ctx) noexcept {
+        return ctx.node_ ? ctx.node_->canceler : nullptr;
+    }
+    static Context adopt(Node* node) noexcept {
         Context ctx;
-        ctx.node_ = Ref{adopted};
+        ctx.node_ = Ref{node};
         return ctx;
     }
 
@@ -612,35 +619,32 @@ struct Access {
         Canceler* const node = above ? new C(ref(parent), above->mutex, deadline)
                                      : new Topmost<C>(ref(parent), deadline);
         if (above) node->link_to(*above);
-        Cancellable made;
-        made.ctx.node_ = Ref{node};
-        made.cancel.node_ = made.ctx.node_;
-        return made;
+        Cancellable derived{adopt(node), {}};
+        derived.cancel.node_ = derived.ctx.node_;
+        return derived;
     }
 };
 
-// later adds without overflow, and without rounding down to an earlier time.
+// later adds without overflow, and rounds up.
 template <class Rep, class Period>
 time_point later(time_point now, std::chrono::duration<Rep, Period> d) noexcept {
-    using Wide = std::chrono::duration<long double, duration::period>;
-    if (!(Wide(d) < Wide(time_point::max() - now))) return time_point::max();
-    if (d <= d.zero()) return now;
-    return now + std::chrono::ceil<duration>(d);
+    const std::chrono::duration<long double, duration::period> ticks = d;
+    if (!(ticks < time_point::max() - now)) return time_point::max();
+    return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
 inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now) {
     const std::optional<time_point> inherited = parent.deadline();
-    if (inherited && *inherited <= deadline) return with_cancel(parent);
-    const bool needs_timer = now < deadline && deadline != time_point::max();
-    if (!needs_timer) {
-        Cancellable made = Access::derive<Canceler>(parent, deadline);
-        if (deadline <= now) Access::canceler(made.ctx)->cancel(errc::deadline_exceeded);
-        return made;
+    const bool own = !inherited || deadline < *inherited;
+    if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
+        Timers& timers = Timers::running();
+        Cancellable derived = Access::derive<Timed>(parent, deadline);
+        timers.add(static_cast<Timed&>(*Access::canceler(derived.ctx)));
+        return derived;
     }
-    Timers& timers = Timers::running();
-    Cancellable made = Access::derive<Timed>(parent, deadline);
-    timers.add(static_cast<Timed&>(*Access::canceler(made.ctx)));
-    return made;
+    Cancellable derived = Access::derive<Canceler>(parent, own ? deadline : inherited);
+    if (deadline <= now) Access::canceler(derived.ctx)->cancel(errc::deadline_exceeded);
+    return derived;
 }
 
 // wait_until blocks until `token` is stopped, which it reports, or until `end`.
@@ -725,8 +729,8 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
 }
 
 inline void CancelFunc::operator()() const noexcept {
-    if (!node_.get()) return;
-    detail::Canceler& canceler = *node_.get()->canceler;
+    if (!node_) return;
+    detail::Canceler& canceler = *node_->canceler;
     canceler.stop_timer();
     canceler.cancel(errc::canceled);
 }
@@ -747,7 +751,7 @@ Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Perio
 
 template <class T>
 Context with_value(const Context& parent, const Key<T>& key, std::type_identity_t<T> value) {
-    return detail::Access::context(new detail::ValueNode<T>(
+    return detail::Access::adopt(new detail::ValueNode<T>(
         detail::Access::ref(parent), detail::Access::canceler(parent), key, std::move(value)));
 }
 

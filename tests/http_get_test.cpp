@@ -1,0 +1,302 @@
+#include "net/http_get.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <future>
+#include <latch>
+#include <random>
+#include <thread>
+
+#include "net/test_server.hpp"
+#include "tests/loopback.hpp"
+
+using namespace std::chrono_literals;
+using context::Context;
+using Phase = HttpError::Phase;
+
+namespace {
+
+std::string message_of(const HttpResult& result) {
+    return result.error ? result.error->message() : "no error";
+}
+
+// A GET on a thread of its own.
+std::future<HttpResult> start_get(const Context& ctx, const std::string& url) {
+    return std::async(std::launch::async, [ctx, url] { return http_get(ctx, url); });
+}
+
+// answer_of is what http_get makes of `text` as the whole of an answer.
+HttpResult answer_of(const std::string& text) {
+    const ScriptedServer server([&](Socket& client) { client.send(text); });
+    return http_get(context::background(), server.url());
+}
+
+// cancelled_in_body cancels when the client has read `head` and a part of the body.
+HttpResult cancelled_in_body(const std::string& head) {
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    std::latch sent{1};
+    std::promise<bool> closed;
+    const ScriptedServer server([&](Socket& client) {
+        client.send(head + "\r\n\r\n5\r\n01234");
+        sent.count_down();
+        closed.set_value(client.peer_has_closed());
+    });
+    auto result = start_get(ctx, server.url());
+    sent.wait();
+    REQUIRE(wait_for([&] { return client_has_read_all(server.port()); }));
+    cancel();
+    CHECK(closed.get_future().get());
+    return result.get();
+}
+
+}  // namespace
+
+TEST_CASE("a request gets status, headers and body") {
+    const TestServer server([](const Context&, const httplib::Request& req,
+                               httplib::Response& res) {
+        res.status = 418;
+        res.set_header("X-Tea", "Earl Grey");
+        res.set_content(
+            req.path + ' ' + req.get_param_value("a") + ' ' + req.get_header_value("X-Tracking-Id"),
+            "text/plain");
+    });
+    HttpOptions options;
+    options.headers.emplace("x-tracking-id", "42");
+    const auto [response, error] =
+        http_get(context::background(), server.url() + "/pot?a=1%2B1#top", options);
+    CHECK_FALSE(error);
+    CHECK(response.status == 418);
+    CHECK(response.headers.find("x-tea")->second == "Earl Grey");
+    CHECK(response.body == "/pot 1+1 42");
+}
+
+TEST_CASE("a path and a query are sent as they stand") {
+    std::promise<std::string> request_line;
+    Listener listener;
+    std::jthread server([&] {
+        const Socket client = listener.accept();
+        request_line.set_value(client.read_until("\r\n"));
+        client.read_until("\r\n\r\n");
+        client.send("HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    const std::string target = "/a+b%2Fc/;,'~?q=%20+&&x=%E2%82%AC?/";
+    const auto [response, error] = http_get(context::background(), listener.url() + target);
+    CHECK_FALSE(error);
+    CHECK(response.status == 204);
+    CHECK(request_line.get_future().get() == "GET " + target + " HTTP/1.1\r\n");
+}
+
+TEST_CASE("a text that is no URL fails in the request phase, and nothing is sent") {
+    const Listener listener;
+    const HttpResult result = http_get(context::background(), listener.url() + "/a b");
+    REQUIRE(result.error);
+    CHECK(result.error->phase == Phase::request);
+    CHECK(message_of(result) ==
+          "parse \"" + listener.url() + "/a b\": invalid character \" \" in URL");
+    CHECK_FALSE(listener.has_client());
+}
+
+TEST_CASE("a context that is done sends nothing") {
+    const Listener listener;
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    cancel();
+    const HttpResult result = http_get(ctx, listener.url());
+    REQUIRE(result.error);
+    CHECK(result.error->phase == Phase::response);
+    CHECK(message_of(result) == "Get \"" + listener.url() + "\": context canceled");
+    CHECK_FALSE(listener.has_client());
+}
+
+TEST_CASE("cancelling ends a request that is connecting, and does not hold up the canceller") {
+    const FullListener server;
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    auto result = start_get(ctx, server.url());
+    REQUIRE(wait_for([&] { return has_client_socket(server.port(), TcpState::syn_sent); }));
+    const auto before = std::chrono::steady_clock::now();
+    cancel();
+    CHECK(std::chrono::steady_clock::now() - before < 10s);  // the connect itself never ends
+    REQUIRE(result.wait_for(10s) == std::future_status::ready);
+    CHECK(message_of(result.get()) == "Get \"" + server.url() + "\": context canceled");
+}
+
+TEST_CASE("cancelling ends a request that waits for the answer, and closes its connection") {
+    std::latch asked{1};
+    std::promise<bool> closed;
+    const ScriptedServer server([&](Socket& client) {
+        asked.count_down();
+        closed.set_value(client.peer_has_closed());
+    });
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    auto result = start_get(ctx, server.url());
+    asked.wait();
+    cancel();
+    const HttpResult got = result.get();
+    CHECK(message_of(got) == "Get \"" + server.url() + "\": context canceled");
+    CHECK(got.error->phase == Phase::response);
+    CHECK(closed.get_future().get());
+}
+
+TEST_CASE("cancelling ends a request in the middle of its headers") {
+    std::latch sent{1};
+    std::promise<bool> closed;
+    const ScriptedServer server([&](Socket& client) {
+        client.send("HTTP/1.1 200 OK\r\nContent-Le");
+        sent.count_down();
+        closed.set_value(client.peer_has_closed());
+    });
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    auto result = start_get(ctx, server.url());
+    sent.wait();
+    cancel();
+    CHECK(message_of(result.get()) == "Get \"" + server.url() + "\": context canceled");
+    CHECK(closed.get_future().get());
+}
+
+TEST_CASE("cancelling ends a request in the middle of its body, however that is framed") {
+    for (const char* const framing :
+         {"\r\nContent-Length: 1000", "\r\nTransfer-Encoding: chunked", ""}) {
+        CAPTURE(framing);
+        const HttpResult result = cancelled_in_body(std::string("HTTP/1.1 200 OK") + framing);
+        REQUIRE(result.error);
+        CHECK(result.error->phase == Phase::read);
+        CHECK(message_of(result) == "context canceled");
+        CHECK(result.response.body.empty());
+    }
+}
+
+TEST_CASE("a deadline ends a request as a cancel does, with its own reason") {
+    std::promise<void> done;
+    const ScriptedServer server([&](Socket& client) {
+        client.peer_has_closed();
+        done.set_value();
+    });
+    const auto [ctx, cancel] = context::with_timeout(context::background(), 20ms);
+    const HttpResult result = http_get(ctx, server.url());
+    CHECK(message_of(result) == "Get \"" + server.url() + "\": context deadline exceeded");
+    done.get_future().get();
+}
+
+TEST_CASE("a cancel at any moment of a request is never lost, and leaves nothing behind") {
+    const auto handler = [](const Context& ctx, const httplib::Request&, httplib::Response&) {
+        context::wait(ctx);
+    };
+    {
+        const TestServer server(handler);
+        const auto [ctx, cancel] = context::with_timeout(context::background(), 20ms);
+        CHECK(http_get(ctx, server.url()).error);  // the first deadline starts the timer thread
+    }
+    const int descriptors = open_descriptors();
+    const int threads = running_threads();
+    const unsigned seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    TestServer server(handler);
+    for (int i = 0; i < 200; ++i) {
+        auto [ctx, cancel] = context::with_cancel(context::background());
+        auto result = start_get(ctx, server.url());
+        const auto end = std::chrono::steady_clock::now() + random() % 1000 * 1us;
+        while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+        cancel();
+        REQUIRE(result.wait_for(30s) == std::future_status::ready);
+        REQUIRE(message_of(result.get()) == "Get \"" + server.url() + "\": context canceled");
+    }
+    server.close();
+    CHECK(open_descriptors() == descriptors);
+    CHECK(wait_for([&] { return running_threads() == threads; }));
+}
+
+TEST_CASE("two requests of one context are both ended by one cancel") {
+    std::latch asked{2};
+    const TestServer server(
+        [&asked](const Context& ctx, const httplib::Request&, httplib::Response&) {
+            asked.count_down();
+            context::wait(ctx);
+        });
+    auto [ctx, cancel] = context::with_cancel(context::background());
+    auto one = start_get(ctx, server.url() + "/1");
+    auto two = start_get(ctx, server.url() + "/2");
+    asked.wait();
+    cancel();
+    CHECK(message_of(one.get()) == "Get \"" + server.url() + "/1\": context canceled");
+    CHECK(message_of(two.get()) == "Get \"" + server.url() + "/2\": context canceled");
+}
+
+TEST_CASE("a refused connection is an error of the response phase") {
+    Listener listener;
+    const std::string url = listener.url();
+    listener.close();
+    const HttpResult result = http_get(context::background(), url);
+    CHECK(result.error->phase == Phase::response);
+    CHECK(message_of(result) == "Get \"" + url + "\": could not connect");
+}
+
+TEST_CASE("a connection that is reset or closed before the headers are in is an error") {
+    for (const std::string answer : {"", "HTTP/1.1 200 OK\r\nContent-Len", "HTTP/1.1 200 OK\r\n"}) {
+        for (const bool reset : {false, true}) {
+            CAPTURE(answer);
+            CAPTURE(reset);
+            const ScriptedServer server([&](Socket& client) {
+                client.send(answer);
+                if (reset) client.reset();
+            });
+            const HttpResult result = http_get(context::background(), server.url());
+            REQUIRE(result.error);
+            CHECK(message_of(result) ==
+                  "Get \"" + server.url() + "\": connection ended without a valid response");
+        }
+    }
+}
+
+TEST_CASE("a body that is shorter than declared is an error of the read phase") {
+    for (const std::string answer :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"}) {
+        CAPTURE(answer);
+        const HttpResult result = answer_of(answer);
+        REQUIRE(result.error);
+        CHECK(result.error->phase == Phase::read);
+        CHECK(message_of(result) == "body ended early, after 10 bytes");
+    }
+}
+
+TEST_CASE("a Content-Length that is no number is an error") {
+    for (const std::string length : {"abc", "12abc", "-1", "99999999999999999999", "+5", "0x5"}) {
+        CAPTURE(length);
+        const HttpResult result =
+            answer_of("HTTP/1.1 200 OK\r\nContent-Length: " + length + "\r\n\r\n");
+        REQUIRE(result.error);
+        CHECK(result.error->reason == "bad Content-Length \"" + length + '"');
+        CHECK(result.error->phase == Phase::response);
+    }
+    CHECK(
+        answer_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n012345").error);
+}
+
+TEST_CASE("a malformed status line is an error") {
+    for (const std::string line : {"HTTP/2 200 OK", "HTTP/1.1 20 OK", "nonsense", ""}) {
+        CAPTURE(line);
+        const HttpResult result = answer_of(line + "\r\n\r\n");
+        REQUIRE(result.error);
+        CHECK(result.error->phase == Phase::response);
+        CHECK(result.error->reason == "connection ended without a valid response");
+    }
+}
+
+TEST_CASE("a body without a declared length ends with its connection") {
+    const auto [response, error] = answer_of("HTTP/1.1 200 OK\r\n\r\nuntil the end");
+    CHECK_FALSE(error);
+    CHECK(response.body == "until the end");
+}
+
+TEST_CASE("a header that would break the request is refused before anything is sent") {
+    const Listener listener;
+    for (const auto& [name, value] :
+         {std::pair("X", "a\r\nY: b"), std::pair("X Y", "a"), std::pair("", "a")}) {
+        const HttpResult result =
+            http_get(context::background(), listener.url(), {.headers = {{name, value}}});
+        REQUIRE(result.error);
+        CHECK(result.error->reason.starts_with("invalid "));
+    }
+    CHECK_FALSE(listener.has_client());
+}

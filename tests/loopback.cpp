@@ -1,0 +1,200 @@
+#include "tests/loopback.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+int checked(int result, const char* what) {
+    if (result < 0) throw std::system_error(errno, std::generic_category(), what);
+    return result;
+}
+
+sockaddr_in loopback(int port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    return address;
+}
+
+Socket new_socket(int flags = 0) {
+    return Socket(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket"));
+}
+
+// A line of /proc/net/tcp, as far as it is of interest.
+struct TcpEntry {
+    std::string local;
+    int remote_port;
+    int state;
+    unsigned received;  // bytes in the receive queue
+    std::string inode;
+};
+
+int hex(const std::string& text) { return static_cast<int>(std::stoul(text, nullptr, 16)); }
+
+std::vector<TcpEntry> tcp_table() {
+    std::vector<TcpEntry> entries;
+    for (const char* const path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+        std::ifstream table(path);
+        std::string line;
+        std::getline(table, line);
+        while (std::getline(table, line)) {
+            std::istringstream fields(line);
+            std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
+            fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
+                timeout >> inode;
+            entries.push_back({local, hex(remote.substr(remote.find(':') + 1)), hex(state),
+                               static_cast<unsigned>(hex(queues.substr(queues.find(':') + 1))),
+                               inode});
+        }
+    }
+    return entries;
+}
+
+int count(const char* folder) {
+    const auto entries = fs::directory_iterator(folder);
+    return static_cast<int>(std::distance(fs::begin(entries), fs::end(entries)));
+}
+
+}  // namespace
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+    close();
+    fd_ = other.release();
+    return *this;
+}
+
+int Socket::release() { return std::exchange(fd_, -1); }
+
+void Socket::close() {
+    if (fd_ >= 0) ::close(release());
+}
+
+void Socket::reset() {
+    const linger at_once{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close();
+}
+
+void Socket::send(const std::string& text) const {
+    for (std::size_t sent = 0; sent < text.size();) {
+        const ssize_t n = ::send(fd_, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+        if (n <= 0) return;
+        sent += static_cast<std::size_t>(n);
+    }
+}
+
+std::string Socket::read_until(const std::string& end) const {
+    std::string text;
+    char byte = 0;
+    while (!text.ends_with(end) && ::recv(fd_, &byte, 1, 0) == 1) text += byte;
+    return text;
+}
+
+bool Socket::peer_has_closed() const {
+    char byte = 0;
+    return ::recv(fd_, &byte, 1, 0) <= 0;
+}
+
+Listener::Listener(int backlog) : socket_(new_socket()) {
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    checked(::bind(socket_.fd(), any, size), "bind");
+    checked(::listen(socket_.fd(), backlog), "listen");
+    checked(::getsockname(socket_.fd(), any, &size), "getsockname");
+    port_ = ntohs(address.sin_port);
+}
+
+Socket Listener::accept() const {
+    return Socket(checked(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+}
+
+bool Listener::has_client() const {
+    pollfd waiting{socket_.fd(), POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1;
+}
+
+ScriptedServer::ScriptedServer(Script script)
+    : thread_([this, script = std::move(script)] {
+          Socket client = listener_.accept();
+          client.read_until("\r\n\r\n");
+          script(client);
+      }) {}
+
+Socket connect_to(int port) {
+    Socket socket = new_socket();
+    const sockaddr_in address = loopback(port);
+    checked(::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+            "connect");
+    return socket;
+}
+
+FullListener::FullListener() {
+    const sockaddr_in address = loopback(port());
+    const auto is_full = [this] { return has_client_socket(port(), TcpState::syn_sent); };
+    while (!is_full()) {
+        fillers_.push_back(new_socket(SOCK_NONBLOCK));
+        ::connect(fillers_.back().fd(), reinterpret_cast<const sockaddr*>(&address),
+                  sizeof address);
+    }
+    fillers_.pop_back();  // the one that found no room
+}
+
+bool has_client_socket(int port, TcpState state) {
+    return std::ranges::any_of(tcp_table(), [&](const TcpEntry& entry) {
+        return entry.remote_port == port && entry.state == static_cast<int>(state);
+    });
+}
+
+bool client_has_read_all(int port) {
+    return std::ranges::any_of(tcp_table(), [&](const TcpEntry& entry) {
+        return entry.remote_port == port && entry.received == 0 &&
+               entry.state == static_cast<int>(TcpState::established);
+    });
+}
+
+int open_descriptors() { return count("/proc/self/fd"); }
+int running_threads() { return count("/proc/self/task"); }
+
+bool wait_for(const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+}
+
+std::vector<std::string> listening_addresses() {
+    std::vector<std::string> inodes;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string target = fs::read_symlink(entry.path(), gone).string();
+        if (target.starts_with("socket:[")) inodes.push_back(target.substr(8, target.size() - 9));
+    }
+    std::vector<std::string> addresses;
+    for (const TcpEntry& entry : tcp_table()) {
+        constexpr int listen_state = 10;
+        if (entry.state != listen_state || !std::ranges::count(inodes, entry.inode)) continue;
+        addresses.push_back(entry.local.substr(0, entry.local.find(':')));
+    }
+    return addresses;
+}
