@@ -125,8 +125,8 @@ format:  ## format all sources
 format-check:  ## fail if a source is not formatted
 	$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
-tidy: $(BUILD)/flags  ## clang-tidy on all sources
-	$(CLANG_TIDY) --quiet $(SOURCES) -- -std=c++20 -I. $(HTTPLIB_CFLAGS)
+tidy: $(BUILD)/flags  ## look for faults with clang-tidy
+	$(CLANG_TIDY) --quiet main.cpp $(LIBRARY_SOURCES) -- -std=c++20 -I. $(HTTPLIB_CFLAGS)
 
 clean:  ## remove what was built
 	rm -rf build context_cancel

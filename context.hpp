@@ -80,7 +80,10 @@ public:
     explicit Ref(Node* adopted) noexcept : node_(adopted) {}
     Ref(const Ref& other) noexcept;
     Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    Ref& operator=(Ref other) noexcept { return std::swap(node_, other.node_), *this; }
+    Ref& operator=(Ref other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
     ~Ref();
     Node* get() const noexcept { return node_; }
     Node* operator->() const noexcept { return node_; }
@@ -439,7 +442,8 @@ private:
         b->back = a;
         b->sibling = a->child;
         if (b->sibling) b->sibling->back = b;
-        return a->child = b, a;
+        a->child = b;
+        return a;
     }
 
     // merge_all makes one heap of a list of siblings: in pairs, then the pairs one after the other.

@@ -76,24 +76,20 @@ std::string take_port(string_view text, int& port) {
 }  // namespace
 
 ParsedUrl parse_url(string_view text) {
-    ParsedUrl parsed;
-    auto& [url, error] = parsed;
     string_view rest = text.substr(0, text.find('#'));
-
     const string_view scheme = cut_at(rest, ":/?");
-    if (scheme.empty() || !rest.starts_with(':')) return error = "missing protocol scheme", parsed;
-    if (!is_http(scheme)) {
-        return error = "unsupported protocol scheme " + quote(scheme), parsed;
-    }
-    if (!rest.starts_with("://")) return error = "no host in URL", parsed;
+    if (scheme.empty() || !rest.starts_with(':')) return {{}, "missing protocol scheme"};
+    if (!is_http(scheme)) return {{}, "unsupported protocol scheme " + quote(scheme)};
+    if (!rest.starts_with("://")) return {{}, "no host in URL"};
     rest.remove_prefix(3);
 
+    Url url;
     string_view authority = cut_at(rest, "/?");
-    if (error = take_host(authority, url.host); !error.empty()) return parsed;
-    if (error = take_port(authority, url.port); !error.empty()) return parsed;
+    std::string error = take_host(authority, url.host);
+    if (error.empty()) error = take_port(authority, url.port);
     url.target = rest.starts_with('/') ? rest : "/" + std::string(rest);
-    error = bad_character(url.target);
-    return parsed;
+    if (error.empty()) error = bad_character(url.target);
+    return {url, error};
 }
 
 std::string quote(string_view text) {
