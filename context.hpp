@@ -299,9 +299,15 @@ struct ValueNode final : Node {
     const T value;
 };
 
+// Tree is what all Cancelers of a tree share; it lies in the topmost one.
+struct Tree {
+    std::mutex mutex;
+    std::atomic<bool> ending{false};  // while a cancel gives out reasons
+};
+
 struct Canceler : Node {
-    Canceler(Ref parent_ref, std::mutex& tree_mutex, std::optional<time_point> ends_at) noexcept
-        : Node(std::move(parent_ref), this, nullptr), mutex(tree_mutex), deadline(ends_at) {}
+    Canceler(Ref parent_ref, Tree& own_tree, std::optional<time_point> ends_at) noexcept
+        : Node(std::move(parent_ref), this, nullptr), tree(own_tree), deadline(ends_at) {}
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
     const std::stop_token& done();
@@ -310,7 +316,7 @@ struct Canceler : Node {
     void cancel(errc why) noexcept;
     virtual void stop_timer() noexcept {}
 
-    std::mutex& mutex;  // of the whole tree; whoever changes a member below holds it
+    Tree& tree;  // whoever changes a member below holds its mutex
     const std::optional<time_point> deadline;
     std::atomic<int> reason{0};          // an errc; 0 while live
     std::atomic<bool> has_token{false};  // publishes source and token, which never change again
@@ -324,19 +330,18 @@ struct Canceler : Node {
     Canceler* next = nullptr;
 };
 
-// Topmost gives a Canceler that has no other above it the mutex of its tree.
 template <class C>
 struct Topmost final : C {
     Topmost(Ref parent_ref, std::optional<time_point> ends_at) noexcept
-        : C(std::move(parent_ref), own_mutex, ends_at) {}
+        : C(std::move(parent_ref), topped_tree, ends_at) {}
 
-    std::mutex own_mutex;
+    Tree topped_tree;
 };
 
 inline const std::stop_token& Canceler::done() {
     if (has_token.load(std::memory_order_acquire)) return token;
     std::stop_source fresh;  // allocates, so before the lock
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(tree.mutex);
     if (!has_token.load(std::memory_order_relaxed)) {
         if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
         source = std::move(fresh);
@@ -347,14 +352,16 @@ inline const std::stop_token& Canceler::done() {
 }
 
 inline void Canceler::link_to(Canceler& above) noexcept {
-    const std::lock_guard lock(mutex);
-    if (const int why = above.reason.load(std::memory_order_relaxed)) {
-        reason.store(why, std::memory_order_release);
-        return;
+    if (!above.is_done()) {
+        const std::lock_guard lock(tree.mutex);
+        if (!above.is_done()) {
+            next = above.children;
+            prev = next ? std::exchange(next->prev, this) : this;
+            above.children = this;
+            return;
+        }
     }
-    next = above.children;
-    prev = next ? std::exchange(next->prev, this) : this;
-    above.children = this;
+    reason.store(above.reason, std::memory_order_release);
 }
 
 inline void Canceler::unlink_from(Canceler& above) noexcept {
@@ -367,11 +374,17 @@ inline void Canceler::unlink_from(Canceler& above) noexcept {
 // cancel ends this node and all below it. First, under the lock, the subtree is flattened into one
 // list, parents before children, and each node gets its reason. Then, without the lock, the tokens
 // that somebody has asked for are stopped; until that is done this thread holds on to their nodes.
+//
+// On a node that is done already there is only to wait until those below it have their reasons too.
+// They have if no cancel is giving any out at the moment: one that gave this node its reason had
+// set `ending` before, so it has cleared that again. Otherwise the lock waits.
 inline void Canceler::cancel(errc why) noexcept {
+    if (is_done() && !tree.ending.load(std::memory_order_acquire)) return;
     Canceler* to_stop = nullptr;  // linked by `prev`
     {
-        const std::lock_guard lock(mutex);  // also waits until a cancel before this has set all
+        const std::lock_guard lock(tree.mutex);
         if (is_done()) return;
+        tree.ending.store(true, std::memory_order_relaxed);
         if (Canceler* const above = parent ? parent->canceler : nullptr) unlink_from(*above);
         next = nullptr;
         Canceler* last = this;
@@ -389,6 +402,7 @@ inline void Canceler::cancel(errc why) noexcept {
                 end_of_to_stop = &node->prev;
             }
         }
+        tree.ending.store(false, std::memory_order_release);
     }
     while (to_stop) {
         const Ref node{to_stop};
@@ -620,7 +634,7 @@ struct Access {
     template <class C>
     static Cancellable derive(const Context& parent, std::optional<time_point> deadline) {
         Canceler* const above = canceler(parent);
-        Canceler* const node = above ? new C(ref(parent), above->mutex, deadline)
+        Canceler* const node = above ? new C(ref(parent), above->tree, deadline)
                                      : new Topmost<C>(ref(parent), deadline);
         if (above) node->link_to(*above);
         Cancellable derived{adopt(node), {}};
