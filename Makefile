@@ -5,10 +5,6 @@
 # make CXXFLAGS='-O0 -g -Werror'                  other flags: what depends on them is rebuilt
 # make HTTPLIB_CFLAGS=-I/some/where HTTPLIB_LIBS=-pthread     upstream's httplib.h, header only
 
-CXX ?= g++
-ifeq ($(origin CXX), default)
-CXX := g++
-endif
 CXXFLAGS ?= -O2 -g
 CPPFLAGS ?=
 LDFLAGS ?=
@@ -39,7 +35,7 @@ COMPILE = $(CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) $(CXXF
 LINK = $(CXX) $(CXXFLAGS) $(LDFLAGS) -pthread
 
 .DELETE_ON_ERROR:
-.PHONY: build run-ok run-cancel test test-programs asan tsan format format-check tidy clean help
+.PHONY: build run-ok run-cancel test asan tsan format format-check tidy clean help
 
 build: $(PROGRAM)  ## build ./context_cancel (what plain `make` does)
 
@@ -59,6 +55,7 @@ $(call objects,$(SOURCES)): $(BUILD)/%.o: %.cpp $(BUILD)/flags
 define COMPILER_PROBE
 #include <stop_token>
 #include <syncstream>
+#include <thread>
 #include <utility>
 int main() { auto [a, b] = std::pair(1, 2); std::jthread([&] { b = a; }); std::osyncstream o(nullptr); }
 endef
@@ -71,7 +68,7 @@ $(BUILD)/flags: FORCE
 	@echo '$(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS)' | cmp -s - $@ || { \
 	command -v $(firstword $(CXX)) >/dev/null || \
 		{ echo "$(CXX) is missing: apt-get install g++" >&2; exit 1; }; \
-	printf '#include <thread>\n%s\n' "$$COMPILER_PROBE" | $(COMPILE) -fsyntax-only -x c++ - 2>/dev/null || \
+	printf '%s\n' "$$COMPILER_PROBE" | $(COMPILE) -fsyntax-only -x c++ - 2>/dev/null || \
 		{ echo "$(CXX) cannot compile C++20: use g++ 11, clang++ 16 or newer" >&2; exit 1; }; \
 	$(call need,httplib.h,pkg-config libcpp-httplib-dev); \
 	$(call need,CLI/CLI.hpp,libcli11-dev); \
@@ -117,7 +114,7 @@ tsan:  ## run all tests with the sanitizer for threads
 	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-maybe-uninitialized \
 		-fsanitize=thread'
 
-# --- Tend -----------------------------------------------------------------------------------------
+# --- Maintain --------------------------------------------------------------------------------------
 
 format:  ## format all sources
 	$(CLANG_FORMAT) -i $(FORMATTED)

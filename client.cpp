@@ -8,14 +8,14 @@
 
 using context::Context;
 
-// out takes one line and writes it whole, whichever thread writes at the same time.
+// out returns a stream that writes what it is given to standard output in one piece.
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
 // call_both calls both servers at once, each on a thread of its own. The two share a context, and
 // whichever call fails cancels it: that ends the other call.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
-    auto [ctx, cancel] = context::with_cancel(parent);  // cancels when it leaves the scope, too
+    auto [ctx, cancel] = context::with_cancel(parent);  // its destructor cancels, too
     {
         std::jthread slow([&] {
             const auto err = call_server(ctx, "slow", slow_url);

@@ -10,8 +10,6 @@
 //         |   `-- with_value(key)                     ... and what is below it,
 //         `-- with_cancel()           second call     but neither its sibling nor its parent
 //
-// In a program:
-//
 //     auto [ctx, cancel] = context::with_timeout(parent, 2s);
 //     std::jthread worker([&] {
 //         while (!context::sleep_for(ctx, 100ms)) do_some_work();
@@ -26,45 +24,32 @@
 // single Context or CancelFunc object is like a std::shared_ptr: to assign to it, move from it or
 // destroy it while another thread uses that same object is a data race; copies are independent.
 //
-// Callbacks: a std::stop_callback on done() runs on the thread that cancels (for a deadline, on the
-// one timer thread, where a slow callback delays every other deadline), or in its own constructor
-// when the context is done already. It must not throw. No lock of this header is held: it may
-// cancel, derive, read or drop any context, its own included. First err() is set on all contexts
-// that end, then their tokens are stopped one after the other, parents first: so a callback must
-// not wait for somebody who waits for a context below its own, and on the timer thread for none
-// that a deadline is to end.
+// Callbacks: a std::stop_callback on done() runs on the thread that cancels; for a deadline, on the
+// one timer thread, where a slow callback delays all other deadlines; if the context is done
+// already, in its own constructor. It must not throw. No lock of this header is held, so it may
+// cancel, derive, read or drop any context, its own included. err() is set on all contexts that end
+// before the first token is stopped; tokens are stopped one by one, parents first. So a callback
+// must not wait for a thread that waits for a context further down, and on the timer thread for
+// nothing that a deadline ends. The destructor of a std::stop_callback waits for its callback if
+// that runs on another thread: hold no lock there that the callback takes.
 //
-// Errors: what allocates may throw std::bad_alloc, and then has changed nothing: deriving a
-// context, and the first done(), wait() or sleep_for() on one. Cancelling allocates nothing and
-// cannot fail.
+// Errors: deriving a context, and its first done(), wait() or sleep_for(), may throw
+// std::bad_alloc; nothing has changed then. Cancelling allocates nothing and cannot fail.
 //
-// Limits: cancel() is not async-signal-safe, so no signal handler may call it. The child of a
-// fork() has no timer thread, and if the parent had other threads it may only exec or _exit. On
-// exit() the timer thread is joined, before the statics that were there before the first deadline
-// are destroyed: no callback runs on it after that, and whoever still waits for a deadline waits
-// for ever.
+// Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
+// has no timer thread, and may only exec or _exit if the parent had other threads. exit() waits for
+// a callback that runs on the timer thread and joins it, before statics that are older than the
+// first deadline are destroyed; from then on whoever waits for a deadline waits for ever.
 #ifndef CONTEXT_HPP
 #define CONTEXT_HPP
 
-#include <algorithm>
-#include <array>
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <cstddef>
-#include <cstdlib>
-#include <mutex>
-#include <new>
 #include <optional>
+#include <ostream>
 #include <stop_token>
-#include <string>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <utility>
-#if __has_include(<unistd.h>)
-#include <unistd.h>
-#endif
 
 namespace context {
 
@@ -72,25 +57,20 @@ namespace detail {
 struct Node;
 struct Access;
 
-// Ref is a counted reference to a node of the tree, or to none. Its users come first in this file,
-// all other internals last.
+// Ref is a counted reference to a node, or null. All other internals come last.
 class Ref {
 public:
-    Ref() noexcept = default;
-    explicit Ref(Node* adopted) noexcept : node_(adopted) {}
+    explicit Ref(Node* adopted = nullptr) noexcept : node_(adopted) {}
     Ref(const Ref& other) noexcept;
     Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    Ref& operator=(Ref other) noexcept {
-        std::swap(node_, other.node_);
-        return *this;
-    }
+    Ref& operator=(Ref other) noexcept;
     ~Ref();
     Node* get() const noexcept { return node_; }
     Node* operator->() const noexcept { return node_; }
     explicit operator bool() const noexcept { return node_ != nullptr; }
 
 private:
-    Node* node_ = nullptr;
+    Node* node_;
 };
 }  // namespace detail
 
@@ -98,36 +78,27 @@ private:
 using time_point = std::chrono::steady_clock::time_point;
 using duration = std::chrono::steady_clock::duration;
 
-// errc are the two reasons for which a context ends. As std::error_code they say "context canceled"
-// and "context deadline exceeded", and compare equal to std::errc::operation_canceled and
-// std::errc::timed_out.
+// errc are the two reasons for which a context ends: "context canceled", which compares equal to
+// std::errc::operation_canceled, and "context deadline exceeded", equal to std::errc::timed_out.
 enum class errc { canceled = 1, deadline_exceeded };
 std::error_code make_error_code(errc e) noexcept;
 
-// Key names a value of type T in a context. Its address is its identity: keys are neither copied
-// nor moved, never clash, and outlive the contexts that they are used with. Make them constants:
-//
-//     inline const context::Key<std::string> tracking_id{"tracking id"};
+// Key names a value of type T in a context. Its address is its identity, so keys cannot clash; they
+// are neither copied nor moved, and must outlive the contexts they are used with. Make them
+// constants: inline const context::Key<std::string> tracking_id{"tracking id"};
 template <class T>
-class Key {
-public:
-    // Key(name) keeps the pointer to `name`, which is for people only: a string literal.
-    explicit constexpr Key(const char* name) noexcept : name_(name) {}
+struct Key {
+    explicit constexpr Key(const char* literal) noexcept : name(literal) {}
     Key(const Key&) = delete;
     Key& operator=(const Key&) = delete;
-    constexpr const char* name() const noexcept { return name_; }
-
-private:
-    const char* name_;
+    const char* const name;  // for people only
 };
 
-// Context is one node of the tree, held by a handle: copying it costs one atomic increment. A
-// handle keeps its node and all ancestors alive, not its descendants. A default-constructed or
-// moved-from Context is background().
+// Context is a handle to one node of the tree; copying it costs one atomic increment. It keeps the
+// node and its ancestors alive, not its descendants. A default-constructed or moved-from Context is
+// background().
 class Context {
 public:
-    Context() noexcept = default;
-
     // done returns the token that is stopped when this context ends: poll it, wait on it with
     // std::condition_variable_any, or register a std::stop_callback. Whoever sees it stopped also
     // sees err() set. The reference is valid as long as any handle of this context lives; on a
@@ -155,24 +126,22 @@ private:
 };
 
 // CancelFunc ends the context it came with, when it is called or destroyed, whichever is first:
-// Go's `defer cancel()`, impossible to forget. Keep it as long as the work should go on. One that
-// is declared before the std::jthread it serves is destroyed after the join, too late to end it.
+// Go's `defer cancel()`, impossible to forget. If it is declared before a std::jthread, the thread
+// is joined first: call it by hand where the work should end earlier.
 //
-// A call may come from any thread; calls after the first do nothing. When any call returns, err()
-// is set on the context and on every descendant. When the first one returns, the tokens of all that
-// it ended are stopped and their callbacks have run, on this thread. A later call does not wait for
-// callbacks, nor does a call wait for those of a descendant that another thread is cancelling at
-// the same moment. No call waits for the work itself to stop: join the worker for that.
-//
-// A default-constructed or moved-from CancelFunc does nothing. Assigning to one cancels what it
-// held.
+// It may be called from any thread, any number of times. When a call returns, err() is set on the
+// context and on every descendant. The call that ends the context also stops the tokens of all that
+// it ends, and runs their callbacks on this thread, before it returns. A call that finds the
+// context ended already, by an earlier call, its parent or its deadline, does not wait for
+// callbacks: they may be running elsewhere or not have begun. No call waits for the work to stop:
+// join it for that. A default-constructed or moved-from CancelFunc does nothing; assigning to one
+// cancels what it held.
 class CancelFunc {
 public:
     CancelFunc() noexcept = default;
     CancelFunc(CancelFunc&&) noexcept = default;
     CancelFunc& operator=(CancelFunc&& other) noexcept;
     ~CancelFunc() { (*this)(); }
-
     void operator()() const noexcept;
 
 private:
@@ -180,50 +149,85 @@ private:
     detail::Ref node_;
 };
 
-// Cancellable is a derived context with the function that ends it. Take both:
-//
-//     auto [ctx, cancel] = context::with_cancel(parent);
-//
-// `auto ctx = with_cancel(parent).ctx;` drops the CancelFunc, which cancels ctx at once.
+// CancelCauseFunc is a CancelFunc that can say why: cancel(why) makes `why` the cause of all that
+// it ends. A cause is a std::error_code because callers compare causes and print them, and because
+// handing it to a whole tree allocates nothing. A std::exception_ptr would have to be thrown again
+// to be read; who needs a text of his own makes a std::error_category.
+class CancelCauseFunc : public CancelFunc {
+public:
+    using CancelFunc::operator();
+    void operator()(std::error_code why) const noexcept;
+};
+
+// StopFunc takes a function back that after_func was given. It returns true if that will not run
+// now, false if it has begun, has ended or was taken back before; it does not wait for it to end.
+// Dropping a StopFunc changes nothing.
+class StopFunc {
+public:
+    bool operator()() const noexcept;
+
+private:
+    friend struct detail::Access;
+    detail::Ref node_;
+};
+
+// Cancellable is a derived context with the function that ends it. Take both, as above: after
+// `auto ctx = with_cancel(parent).ctx;` the CancelFunc is gone, so ctx is cancelled at once.
 struct [[nodiscard]] Cancellable {
     Context ctx;
     CancelFunc cancel;
 };
+struct [[nodiscard]] CancellableCause {
+    Context ctx;
+    CancelCauseFunc cancel;
+};
 
-// background returns the root of all contexts: never done, no deadline, no values. It is where
-// main, a test or a server's start begin.
+// background returns the root of all contexts: never done, without a deadline, without values.
 [[nodiscard]] inline Context background() noexcept { return {}; }
 
 // todo returns a background() for code that does not know yet which context it should be given.
-[[nodiscard]] inline Context todo() noexcept { return {}; }
+[[nodiscard]] Context todo() noexcept;
 
 // with_cancel derives a context that ends when its CancelFunc is called or when `parent` ends,
 // whichever is first. A parent that is done already gives a child that is born done.
 Cancellable with_cancel(const Context& parent);
+CancellableCause with_cancel_cause(const Context& parent);
 
 // with_deadline is with_cancel, and the context also ends at `deadline`, with
-// errc::deadline_exceeded: never early, and late by the load of the machine and of the timer
-// thread. A deadline that has passed ends it at birth, time_point::max() never does, and a parent's
-// earlier one stays in force. The first deadline of a program starts the timer thread, which serves
-// them all; if that cannot be started, std::system_error is thrown.
+// errc::deadline_exceeded, and with `why` as its cause. It is never early; how late depends on the
+// machine's load and on the callbacks of other deadlines. One that has passed ends the context at
+// birth, time_point::max() never does, and a parent's earlier one stays in force. The first
+// deadline of a program starts the timer thread, which serves them all, or throws
+// std::system_error.
 Cancellable with_deadline(const Context& parent, time_point deadline);
+Cancellable with_deadline_cause(const Context& parent, time_point deadline, std::error_code why);
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
 // time_point::max(), one of zero or less has passed.
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout);
+template <class Rep, class Period>
+Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep, Period> timeout,
+                               std::error_code why);
 
 // with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
-// There is nothing to cancel, so there is no CancelFunc. The value must be safe to read from any
-// thread, and to destroy on any: it goes with the last handle, or after a cancel that is under way.
+// The value must be safe to read from any thread. It is destroyed with the last handle, or, if a
+// cancel is under way, on the thread that cancels, which may be the timer thread.
 template <class T>
 [[nodiscard]] Context with_value(const Context& parent, const Key<T>& key,
                                  std::type_identity_t<T> value);
 template <class T>
 Context with_value(const Context&, const Key<T>&&, std::type_identity_t<T>) = delete;
 
-// wait blocks until ctx is done and returns its err(): Go's `<-ctx.Done()`. On background() it
-// blocks for ever.
+// without_cancel derives a context with the values of `parent` that never ends and has no deadline,
+// for work that must go on when the request that began it is over.
+[[nodiscard]] Context without_cancel(const Context& parent);
+
+// cause returns the cause that was given by whoever ended ctx first, itself or an ancestor; where
+// none was given, err(). It is empty while ctx is live.
+std::error_code cause(const Context& ctx) noexcept;
+
+// wait blocks until ctx is done, on background() for ever, and returns err(): Go's `<-ctx.Done()`.
 std::error_code wait(const Context& ctx);
 
 // sleep_for blocks for `d` or until ctx is done, and returns an empty code if it slept to the end,
@@ -231,6 +235,16 @@ std::error_code wait(const Context& ctx);
 // wins over any `d`. If the deadline of ctx lies within the sleep, the answer is always an error.
 template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
+
+// after_func runs f once, when ctx is done, on a helper thread that all such functions share: f
+// holds up neither the canceller nor a deadline. It must not throw, and does not run if it has not
+// begun when the process exits. All it needs is acquired now: the first call starts the thread, or
+// throws std::system_error.
+template <class F>
+StopFunc after_func(const Context& ctx, F f);
+
+// Prints how ctx was derived: "background.with_cancel.with_value(tracking id)". Never a value.
+std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
 }  // namespace context
 
@@ -253,12 +267,27 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // The token. A std::stop_source allocates, so it is made by the first done(). Most contexts are
 // only polled with err() or never looked at.
 // ---------------------------------------------------------------------------------------------
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+#if __has_include(<unistd.h>)
+#include <unistd.h>
+#endif
+
 namespace context::detail {
 
-// immortal returns an object that is made at its first use, without allocating, and never
+// no_destructor returns an object that is made at its first use, without allocating, and never
 // destroyed: the destructors of static contexts may still use it.
 template <class T>
-T& immortal() noexcept {
+T& no_destructor() noexcept {
     alignas(T) static unsigned char storage[sizeof(T)];
     static T* const object = ::new (storage) T;
     return *object;
@@ -270,6 +299,7 @@ struct Node {
     Node(Ref parent_ref, Canceler* nearest, const void* value_key) noexcept
         : parent(std::move(parent_ref)), canceler(nearest), key(value_key) {}
     virtual ~Node() = default;
+    virtual void print(std::ostream& out) const = 0;
 
     std::atomic<std::size_t> refs{1};
     Ref parent;                // empty below background()
@@ -279,6 +309,11 @@ struct Node {
 
 inline Ref::Ref(const Ref& other) noexcept : node_(other.node_) {
     if (node_) node_->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+inline Ref& Ref::operator=(Ref other) noexcept {
+    std::swap(node_, other.node_);
+    return *this;
 }
 
 // The last reference takes the node's reference to its parent over and drops that next: a loop,
@@ -295,8 +330,22 @@ template <class T>
 struct ValueNode final : Node {
     ValueNode(Ref parent_ref, Canceler* nearest, const Key<T>& value_key, T&& v)
         : Node(std::move(parent_ref), nearest, &value_key), value(std::move(v)) {}
+    void print(std::ostream& out) const override {
+        out << ".with_value(" << static_cast<const Key<T>*>(key)->name << ')';
+    }
 
     const T value;
+};
+
+struct DetachedNode final : Node {
+    explicit DetachedNode(Ref parent_ref) noexcept
+        : Node(std::move(parent_ref), nullptr, nullptr) {}
+    void print(std::ostream& out) const override { out << ".without_cancel"; }
+};
+
+struct TodoNode final : Node {
+    TodoNode() noexcept : Node(Ref{}, nullptr, nullptr) {}
+    void print(std::ostream& out) const override { out << "todo"; }
 };
 
 // Tree is what all Cancelers of a tree share; it lies in the topmost one.
@@ -311,15 +360,19 @@ struct Canceler : Node {
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
     const std::stop_token& done();
-    void link_to(Canceler& above) noexcept;
-    void unlink_from(Canceler& above) noexcept;
-    void cancel(errc why) noexcept;
+    Canceler* above() const noexcept { return parent ? parent->canceler : nullptr; }
+    bool link() noexcept;
+    void unlink_from(Canceler& from) noexcept;
+    void cancel(errc why, std::error_code because = {}) noexcept;
     virtual void stop_timer() noexcept {}
+    virtual void tell() noexcept { source.request_stop(); }
+    void print(std::ostream& out) const override { out << ".with_cancel"; }
 
     Tree& tree;  // whoever changes a member below holds its mutex
     const std::optional<time_point> deadline;
-    std::atomic<int> reason{0};          // an errc; 0 while live
-    std::atomic<bool> has_token{false};  // publishes source and token, which never change again
+    std::atomic<int> reason{0};         // an errc; 0 while live; publishes `cause`
+    std::error_code cause;              // empty if none was given
+    std::atomic<bool> is_heard{false};  // somebody is to be told of the end; publishes the token
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
@@ -339,75 +392,83 @@ struct Topmost final : C {
 };
 
 inline const std::stop_token& Canceler::done() {
-    if (has_token.load(std::memory_order_acquire)) return token;
+    if (is_heard.load(std::memory_order_acquire)) return token;
     std::stop_source fresh;  // allocates, so before the lock
     const std::lock_guard lock(tree.mutex);
-    if (!has_token.load(std::memory_order_relaxed)) {
+    if (!is_heard.load(std::memory_order_relaxed)) {
         if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
         source = std::move(fresh);
         token = source.get_token();
-        has_token.store(true, std::memory_order_release);
+        is_heard.store(true, std::memory_order_release);
     }
     return token;
 }
 
-inline void Canceler::link_to(Canceler& above) noexcept {
-    if (!above.is_done()) {
+// link makes this node a child of the one above, if that is live, otherwise done for the same
+// reason. It returns whether the node is live: linked, or topmost.
+inline bool Canceler::link() noexcept {
+    Canceler* const to = above();
+    if (!to) return true;
+    if (!to->is_done()) {
         const std::lock_guard lock(tree.mutex);
-        if (!above.is_done()) {
-            next = above.children;
+        if (!to->is_done()) {
+            next = to->children;
             prev = next ? std::exchange(next->prev, this) : this;
-            above.children = this;
-            return;
+            to->children = this;
+            return true;
         }
     }
-    reason.store(above.reason, std::memory_order_release);
+    cause = to->cause;
+    reason.store(to->reason, std::memory_order_release);
+    return false;
 }
 
-inline void Canceler::unlink_from(Canceler& above) noexcept {
-    Canceler* const last = above.children->prev;
-    (above.children == this ? above.children : prev->next) = next;
+inline void Canceler::unlink_from(Canceler& from) noexcept {
+    Canceler* const last = from.children->prev;
+    Canceler*& link = from.children == this ? from.children : prev->next;
+    link = next;
     if (next) next->prev = prev;
-    if (last == this && above.children) above.children->prev = prev;
+    if (last == this && from.children) from.children->prev = prev;
 }
 
 // cancel ends this node and all below it. First, under the lock, the subtree is flattened into one
-// list, parents before children, and each node gets its reason. Then, without the lock, the tokens
-// that somebody has asked for are stopped; until that is done this thread holds on to their nodes.
+// list, parents before children, and each node gets its reason. Then, without the lock, those who
+// listen are told; until that is done this thread holds on to their nodes.
 //
 // On a node that is done already there is only to wait until those below it have their reasons too.
 // They have if no cancel is giving any out at the moment: one that gave this node its reason had
 // set `ending` before, so it has cleared that again. Otherwise the lock waits.
-inline void Canceler::cancel(errc why) noexcept {
+inline void Canceler::cancel(errc why, std::error_code because) noexcept {
     if (is_done() && !tree.ending.load(std::memory_order_acquire)) return;
-    Canceler* to_stop = nullptr;  // linked by `prev`
+    Canceler* to_tell = nullptr;  // linked by `prev`
     {
         const std::lock_guard lock(tree.mutex);
         if (is_done()) return;
         tree.ending.store(true, std::memory_order_relaxed);
-        if (Canceler* const above = parent ? parent->canceler : nullptr) unlink_from(*above);
+        if (Canceler* const from = above()) unlink_from(*from);
         next = nullptr;
         Canceler* last = this;
-        Canceler** end_of_to_stop = &to_stop;
+        Canceler** tail = &to_tell;
         for (Canceler* node = this; node; node = node->next) {
+            node->cause = because;
             node->reason.store(static_cast<int>(why), std::memory_order_release);
             if (Canceler* const first = std::exchange(node->children, nullptr)) {
                 last->next = first;
                 last = first->prev;
             }
-            if (node->has_token.load(std::memory_order_relaxed)) {
+            if (node->is_heard.load(std::memory_order_relaxed)) {
                 node->refs.fetch_add(1, std::memory_order_relaxed);
                 node->prev = nullptr;
-                *end_of_to_stop = node;
-                end_of_to_stop = &node->prev;
+                *tail = node;
+                tail = &node->prev;
             }
         }
         tree.ending.store(false, std::memory_order_release);
     }
-    while (to_stop) {
-        const Ref node{to_stop};
-        to_stop->source.request_stop();
-        to_stop = to_stop->prev;
+    while (to_tell) {
+        const Ref node{to_tell};
+        to_tell->tell();
+        to_tell = to_tell->prev;
     }
 }
 
@@ -417,6 +478,9 @@ struct TimerShard;
 struct Timed : Canceler {
     using Canceler::Canceler;
     void stop_timer() noexcept override;
+    void print(std::ostream& out) const override { out << ".with_deadline"; }
+
+    std::error_code deadline_cause;
 
     // The place in the heap of `shard`, guarded by its mutex: `back` is the previous sibling, for
     // the first child the parent.
@@ -442,7 +506,8 @@ public:
             root_ = orphans;
             return;
         }
-        (t.back->child == &t ? t.back->child : t.back->sibling) = t.sibling;
+        Timed*& link = t.back->child == &t ? t.back->child : t.back->sibling;
+        link = t.sibling;
         if (t.sibling) t.sibling->back = t.back;
         t.sibling = t.back = nullptr;
         root_ = merge(root_, orphans);
@@ -503,22 +568,23 @@ struct alignas(64) TimerShard {
     }
 };
 
-// Timers serves all deadlines of the process with one thread, which sleeps until the earliest. It
-// is never destroyed; at exit the thread is joined, and no callback runs on it after that.
-class Timers {
+// Service is a thread that works for the whole process. It starts at the first use and is joined at
+// exit; the object is never destroyed.
+class Service {
 public:
-    // running returns the timers, with their thread started.
-    static Timers& running();
-    void add(Timed& t) noexcept;
+    void stop() noexcept;
+
+protected:
+    template <class Work>
+    void start(Work work) {
+        thread_ = std::thread(std::move(work));
+    }
+
+    std::atomic<bool> stopping_{false};
+    std::mutex mutex_;
+    std::condition_variable wake_;
 
 private:
-    Timers() : thread_([this] { run(); }) {}
-
-    void run() noexcept;
-    void stop() noexcept;
-    Ref take_expired(TimerShard& shard, time_point now) noexcept;
-    time_point earliest() const noexcept;
-
     static long this_process() noexcept {
 #if __has_include(<unistd.h>)
         return ::getpid();
@@ -527,21 +593,47 @@ private:
 #endif
     }
 
-    std::array<TimerShard, 16> shards_;
-    std::atomic<bool> stopping_{false};
-    std::atomic<time_point> wakes_at_{time_point::max()};
-    std::mutex mutex_;  // held by the thread from announcing wakes_at_ until it sleeps
-    std::condition_variable wake_;
     const long process_ = this_process();
-    std::thread thread_;  // last: it uses all the others
+    std::thread thread_;
 };
 
-inline Timers& Timers::running() {
-    static Timers& timers = *new Timers;
-    static const bool stops_at_exit = std::atexit([] { timers.stop(); }) == 0;
-    if (!stops_at_exit) throw std::bad_alloc();
-    return timers;
+// stop leaves the thread alone where there is none, in the child of a fork(), and where the thread
+// itself has called exit(), from a callback.
+inline void Service::stop() noexcept {
+    if (process_ != this_process() || thread_.get_id() == std::this_thread::get_id()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+        wake_.notify_one();
+    }
+    thread_.join();
 }
+
+// running returns the one object of a class of services, with its thread started.
+template <class S>
+S& running() {
+    static S& service = *new S;
+    static const bool stops_at_exit = std::atexit([] { service.stop(); }) == 0;
+    if (!stops_at_exit) throw std::bad_alloc();
+    return service;
+}
+
+// Timers serves all deadlines. Its thread sleeps until the earliest.
+class Timers : public Service {
+public:
+    Timers() {
+        start([this] { run(); });
+    }
+    void add(Timed& t) noexcept;
+
+private:
+    void run() noexcept;
+    Ref take_expired(TimerShard& shard, time_point now) noexcept;
+    time_point earliest() const noexcept;
+
+    std::array<TimerShard, 16> shards_;
+    std::atomic<time_point> wakes_at_{time_point::max()};  // announced under the mutex
+};
 
 // add and run each write one of `earliest` and `wakes_at_` and then read the other, all in the one
 // order of seq_cst: so either add sees when the thread means to wake, or the thread sees the new
@@ -575,7 +667,8 @@ inline void Timers::run() noexcept {
         const time_point now = std::chrono::steady_clock::now();
         for (TimerShard& shard : shards_) {
             while (const Ref expired = take_expired(shard, now)) {
-                expired->canceler->cancel(errc::deadline_exceeded);
+                Timed& timed = static_cast<Timed&>(*expired->canceler);
+                timed.cancel(errc::deadline_exceeded, timed.deadline_cause);
             }
         }
         std::unique_lock lock(mutex_);
@@ -588,18 +681,6 @@ inline void Timers::run() noexcept {
             wake_.wait_until(lock, next);
         }
     }
-}
-
-// stop leaves the thread alone where there is none, in the child of a fork(), and where the thread
-// itself has called exit(), from a callback.
-inline void Timers::stop() noexcept {
-    if (process_ != this_process() || thread_.get_id() == std::this_thread::get_id()) return;
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        wake_.notify_one();
-    }
-    thread_.join();
 }
 
 inline Ref Timers::take_expired(TimerShard& shard, time_point now) noexcept {
@@ -618,6 +699,84 @@ inline time_point Timers::earliest() const noexcept {
     return earliest;
 }
 
+// Deferred is a function of after_func: a Canceler below the context that it waits for, which hands
+// itself to the helper thread when it is told of the end. While it is linked or handed over it
+// holds a reference to itself. Whoever changes `state` from `waiting` is the one to use the
+// function.
+struct Deferred : Canceler {
+    enum State { waiting, begun, taken_back };
+
+    Deferred(Ref parent_ref, Tree& own_tree, std::optional<time_point> ends_at) noexcept
+        : Canceler(std::move(parent_ref), own_tree, ends_at) {
+        is_heard = true;
+    }
+
+    void tell() noexcept override;
+    virtual void drop() noexcept = 0;
+    virtual void run() noexcept = 0;
+    bool claim(State next_state) noexcept {
+        State expected = waiting;
+        return state.compare_exchange_strong(expected, next_state);
+    }
+
+    std::atomic<State> state{waiting};
+};
+
+template <class F>
+struct DeferredCall : Deferred {
+    using Deferred::Deferred;
+    void drop() noexcept override { function.reset(); }
+    void run() noexcept override {
+        (*function)();
+        drop();
+    }
+
+    std::optional<F> function;
+};
+
+// Helper runs the functions of after_func on one thread, in the order of their contexts' ends.
+class Helper : public Service {
+public:
+    Helper() {
+        start([this] { run(); });
+    }
+
+    void push(Deferred& deferred) noexcept {
+        const std::lock_guard lock(mutex_);
+        deferred.next = nullptr;
+        *end_ = &deferred;
+        end_ = &deferred.next;
+        wake_.notify_one();
+    }
+
+private:
+    void run() noexcept {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [this] { return stopping_ || first_; });
+            if (stopping_) return;
+            const Ref deferred{first_};
+            first_ = first_->next;
+            if (!first_) end_ = &first_;
+            lock.unlock();
+            auto& call = static_cast<Deferred&>(*deferred.get());
+            if (call.claim(Deferred::begun)) call.run();
+            lock.lock();
+        }
+    }
+
+    Canceler* first_ = nullptr;  // linked by `next`
+    Canceler** end_ = &first_;
+};
+
+inline void Deferred::tell() noexcept {
+    if (state == taken_back) {
+        const Ref last{this};
+    } else {
+        running<Helper>().push(*this);
+    }
+}
+
 // Access lets the functions of this header into the handles.
 struct Access {
     static const Ref& ref(const Context& ctx) noexcept { return ctx.node_; }
@@ -630,38 +789,71 @@ struct Access {
         return ctx;
     }
 
-    // derive makes a child of `parent` of type C, linked or born done.
+    // make makes a node of type C below `parent`, which is still to be linked.
     template <class C>
-    static Cancellable derive(const Context& parent, std::optional<time_point> deadline) {
+    static C* make(const Context& parent, std::optional<time_point> deadline) {
         Canceler* const above = canceler(parent);
-        Canceler* const node = above ? new C(ref(parent), above->tree, deadline)
-                                     : new Topmost<C>(ref(parent), deadline);
-        if (above) node->link_to(*above);
-        Cancellable derived{adopt(node), {}};
+        return above ? new C(ref(parent), above->tree, deadline)
+                     : new Topmost<C>(ref(parent), deadline);
+    }
+    template <class C, class Result = Cancellable>
+    static Result derive(const Context& parent, std::optional<time_point> deadline) {
+        C* const node = make<C>(parent, deadline);
+        node->link();
+        Result derived;
+        derived.ctx.node_ = Ref{node};
         derived.cancel.node_ = derived.ctx.node_;
         return derived;
     }
+    static void end(const CancelFunc& cancel, std::error_code why) noexcept {
+        if (!cancel.node_) return;
+        Canceler& node = *cancel.node_->canceler;
+        node.stop_timer();
+        node.cancel(errc::canceled, why);
+    }
+    template <class F>
+    static StopFunc defer(const Context& ctx, F&& f) {
+        auto* const call = make<DeferredCall<F>>(ctx, std::nullopt);
+        StopFunc stop;
+        stop.node_ = Ref{call};
+        call->function.emplace(std::move(f));
+        if (!call->above()) return stop;  // never ends
+        running<Helper>();
+        call->refs.fetch_add(1, std::memory_order_relaxed);
+        if (!call->link()) call->tell();
+        return stop;
+    }
+    static bool take_back(const StopFunc& stop) noexcept {
+        auto* const call = static_cast<Deferred*>(stop.node_.get());
+        if (!call || !call->claim(Deferred::taken_back)) return false;
+        call->drop();
+        if (call->above()) call->cancel(errc::canceled);
+        return true;
+    }
 };
 
-// later adds without overflow, and rounds up.
+// saturating_add adds without overflow, and rounds up.
 template <class Rep, class Period>
-time_point later(time_point now, std::chrono::duration<Rep, Period> d) noexcept {
+time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) noexcept {
     const std::chrono::duration<long double, duration::period> ticks = d;
     if (!(ticks < time_point::max() - now)) return time_point::max();
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
-inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now) {
+inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now,
+                                std::error_code why) {
     const std::optional<time_point> inherited = parent.deadline();
     const bool own = !inherited || deadline < *inherited;
     if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
-        Timers& timers = Timers::running();
+        Timers& timers = running<Timers>();
         Cancellable derived = Access::derive<Timed>(parent, deadline);
-        timers.add(static_cast<Timed&>(*Access::canceler(derived.ctx)));
+        auto& timed = static_cast<Timed&>(*Access::canceler(derived.ctx));
+        timed.deadline_cause = why;
+        timers.add(timed);
         return derived;
     }
     Cancellable derived = Access::derive<Canceler>(parent, own ? deadline : inherited);
-    if (deadline <= now) Access::canceler(derived.ctx)->cancel(errc::deadline_exceeded);
+    if (deadline <= now) Access::canceler(derived.ctx)->cancel(errc::deadline_exceeded, why);
     return derived;
 }
 
@@ -711,12 +903,12 @@ struct ErrorCategory final : std::error_category {
 namespace context {
 
 inline std::error_code make_error_code(errc e) noexcept {
-    return {static_cast<int>(e), detail::immortal<detail::ErrorCategory>()};
+    return {static_cast<int>(e), detail::no_destructor<detail::ErrorCategory>()};
 }
 
 inline const std::stop_token& Context::done() const& {
     detail::Canceler* const canceler = detail::Access::canceler(*this);
-    return canceler ? canceler->done() : detail::immortal<std::stop_token>();
+    return canceler ? canceler->done() : detail::no_destructor<std::stop_token>();
 }
 
 inline std::stop_token Context::done() const&& { return done(); }
@@ -746,25 +938,58 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
     return *this;
 }
 
-inline void CancelFunc::operator()() const noexcept {
-    if (!node_) return;
-    detail::Canceler& canceler = *node_->canceler;
-    canceler.stop_timer();
-    canceler.cancel(errc::canceled);
+inline void CancelFunc::operator()() const noexcept { detail::Access::end(*this, {}); }
+
+inline void CancelCauseFunc::operator()(std::error_code why) const noexcept {
+    detail::Access::end(*this, why);
+}
+
+inline bool StopFunc::operator()() const noexcept { return detail::Access::take_back(*this); }
+
+inline Context todo() noexcept {
+    detail::Node& node = detail::no_destructor<detail::TodoNode>();
+    node.refs.fetch_add(1, std::memory_order_relaxed);
+    return detail::Access::adopt(&node);
 }
 
 inline Cancellable with_cancel(const Context& parent) {
     return detail::Access::derive<detail::Canceler>(parent, parent.deadline());
 }
 
+inline CancellableCause with_cancel_cause(const Context& parent) {
+    return detail::Access::derive<detail::Canceler, CancellableCause>(parent, parent.deadline());
+}
+
 inline Cancellable with_deadline(const Context& parent, time_point deadline) {
-    return detail::derive_until(parent, deadline, std::chrono::steady_clock::now());
+    return with_deadline_cause(parent, deadline, {});
+}
+
+inline Cancellable with_deadline_cause(const Context& parent, time_point deadline,
+                                       std::error_code why) {
+    return detail::derive_until(parent, deadline, std::chrono::steady_clock::now(), why);
 }
 
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout) {
+    return with_timeout_cause(parent, timeout, {});
+}
+
+template <class Rep, class Period>
+Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep, Period> timeout,
+                               std::error_code why) {
     const time_point now = std::chrono::steady_clock::now();
-    return detail::derive_until(parent, detail::later(now, timeout), now);
+    return detail::derive_until(parent, detail::saturating_add(now, timeout), now, why);
+}
+
+inline std::error_code cause(const Context& ctx) noexcept {
+    const std::error_code err = ctx.err();
+    if (!err) return err;
+    const std::error_code given = detail::Access::canceler(ctx)->cause;
+    return given ? given : err;
+}
+
+inline Context without_cancel(const Context& parent) {
+    return detail::Access::adopt(new detail::DetachedNode(detail::Access::ref(parent)));
 }
 
 template <class T>
@@ -781,9 +1006,26 @@ inline std::error_code wait(const Context& ctx) {
 template <class Rep, class Period>
 std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d) {
     if (const std::error_code err = ctx.err()) return err;
-    const time_point end = detail::later(std::chrono::steady_clock::now(), d);
+    const time_point end = detail::saturating_add(std::chrono::steady_clock::now(), d);
     if (const auto deadline = ctx.deadline(); deadline && *deadline <= end) return wait(ctx);
     return detail::wait_until(ctx.done(), end) ? ctx.err() : std::error_code{};
+}
+
+template <class F>
+StopFunc after_func(const Context& ctx, F f) {
+    return detail::Access::defer(ctx, std::move(f));
+}
+
+inline std::ostream& operator<<(std::ostream& out, const Context& ctx) {
+    std::vector<const detail::Node*> path;
+    for (const detail::Node* node = detail::Access::ref(ctx).get(); node;
+         node = node->parent.get()) {
+        path.push_back(node);
+    }
+    if (path.empty() || path.back() != &detail::no_destructor<detail::TodoNode>())
+        out << "background";
+    for (auto node = path.rbegin(); node != path.rend(); ++node) (*node)->print(out);
+    return out;
 }
 
 }  // namespace context

@@ -23,8 +23,8 @@ static int fail(std::string message, int exit_code) {
 
 int main(int argc, char** argv) {
     std::string error_value;
-    std::optional<context::duration> slow_delay = 2s;
-    std::optional<context::duration> timeout;
+    context::duration slow_delay = 2s;
+    context::duration timeout = context::duration::max();  // never
 
     CLI::App app("Calls a slow and a fast server; an error of the fast one cancels the slow call.",
                  "context_cancel");
@@ -47,13 +47,13 @@ int main(int argc, char** argv) {
 
     std::signal(SIGPIPE, SIG_IGN);
     try {
-        const TestServer slow = slow_server(*slow_delay);
+        const TestServer slow = slow_server(slow_delay);
         const TestServer fast = fast_server();
-        const auto [ctx, cancel] = timeout ? with_timeout(context::background(), *timeout)
-                                           : with_cancel(context::background());
+        const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
         call_both(ctx, error_value, slow.url(), fast.url());
     } catch (const std::exception& error) {
         return fail(error.what(), 1);
     }
+    // std::osyncstream writes past the state of std::cout, but not past that of stdout.
     return std::ferror(stdout) ? fail("cannot write to standard output", 1) : 0;
 }

@@ -5,7 +5,7 @@ using httplib::Request;
 using httplib::Response;
 
 // slow_server launches a server that answers "Slow response" after `delay`. It sleeps on its
-// context, so closing the server does not have to wait for it.
+// context, so the server closes without waiting for the delay.
 TestServer slow_server(context::duration delay) {
     return TestServer([delay](const Context& ctx, const Request&, Response& response) {
         if (context::sleep_for(ctx, delay)) return;

@@ -54,12 +54,15 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
     return std::chrono::nanoseconds(count * unit_ns + rest_ns);
 }
 
-void add_duration(CLI::App& app, const std::string& name,
-                  std::optional<std::chrono::nanoseconds>& value, const std::string& description) {
+void add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
+                  const std::string& description) {
     const auto set = [name, &value](const std::string& text) {
-        value = parse_duration(text);
-        if (!value)
-            throw CLI::ValidationError(name, text + " is no duration such as 500ms or 1.5s");
+        const auto duration = parse_duration(text);
+        if (!duration) {
+            throw CLI::ValidationError(name,
+                                       '"' + text + "\" is not a duration such as 500ms or 1.5s");
+        }
+        value = *duration;
     };
     app.add_option_function<std::string>(name, set, description)->type_name("DURATION");
 }

@@ -1,4 +1,4 @@
-// What Go has in flag.Duration, on CLI11.
+// A duration on the command line, for CLI11: one number and one unit.
 #ifndef FLAG_DURATION_HPP
 #define FLAG_DURATION_HPP
 
@@ -14,7 +14,7 @@
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
 // add_duration adds an option of that form to `app`, which sets `value` when it is given.
-void add_duration(CLI::App& app, const std::string& name,
-                  std::optional<std::chrono::nanoseconds>& value, const std::string& description);
+void add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& value,
+                  const std::string& description);
 
 #endif  // FLAG_DURATION_HPP

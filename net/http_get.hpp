@@ -8,10 +8,12 @@
 
 #include "context.hpp"
 
-// Headers are names and values; a name may stand there more than once, and its case does not count.
+// HeaderNameLess orders the names of headers, whose case does not count.
 struct HeaderNameLess {
     bool operator()(const std::string& a, const std::string& b) const;
 };
+
+// Headers are names and values; a name may occur more than once.
 using Headers = std::multimap<std::string, std::string, HeaderNameLess>;
 
 struct HttpOptions {
@@ -26,8 +28,8 @@ struct HttpResponse {
 
 // HttpError says where a call ended, and why.
 struct HttpError {
-    // Phase is how far the call had come: `request`, the URL is none and nothing was sent;
-    // `response`, the headers were not all in; `read`, they were, but not all of the body.
+    // Phase is how far the call had come: `request`, the URL is not valid and nothing was sent;
+    // `response`, the headers had not all arrived; `read`, they had, but the body had not.
     enum class Phase { request, response, read };
 
     Phase phase;
@@ -57,8 +59,8 @@ struct [[nodiscard]] HttpResult {
 // only shuts a socket down. A call whose context is done when it ends has the error of the context.
 // It sets no time limit of its own.
 //
-// An error is also a body that is shorter than its headers say. One without a declared length ends
-// with its connection: there, only a reset tells a part from the whole.
+// A body that is shorter than declared is an error. One without a declared length ends with its
+// connection; then only a reset shows that it was cut off.
 //
 // It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be
 // stopped while it looks up a host name. The process must ignore SIGPIPE.

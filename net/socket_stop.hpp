@@ -10,12 +10,12 @@
 #include <mutex>
 #include <system_error>
 
-// SocketStop lets one thread end what another does with a socket, by shutting it down: then a
-// connect fails, a read ends, a write fails, one that is under way as well as one that is still to
-// come. It takes no longer than the system call.
+// SocketStop lets one thread end what another does on a socket, by shutting it down: a connect or a
+// read that is under way ends, and nothing is sent or received after it, even where a connect that
+// begins later succeeds. It takes no longer than the system call.
 //
-// It shuts down a duplicate of the descriptor, which only it can close. The number of the original
-// may be that of another file by the time of the stop, since its owner closes it when he likes.
+// It shuts down a duplicate of the descriptor, which only it can close: the owner may close the
+// original at any time, and its number may then be that of another file.
 //
 // cpp-httplib's own Client::stop() cannot serve: before the socket is there it has no effect, and
 // while the socket connects it blocks its caller.

@@ -5,14 +5,66 @@
 
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
 #include <exception>
 #include <future>
 #include <mutex>
+#include <stdexcept>
+#include <stop_token>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
+
+namespace {
+
+// Workers are the threads that serve connections. The library's own ThreadPool hangs or ends the
+// process if one of its threads cannot be started.
+class Workers : public httplib::TaskQueue {
+public:
+    explicit Workers(std::size_t count) {
+        while (threads_.size() < count) {
+            threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+        }
+    }
+
+    // Newer versions of the library want to hear whether there was room.
+    using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
+    Enqueued enqueue(std::function<void()> job) override {
+        const std::lock_guard lock(mutex_);
+        jobs_.push_back(std::move(job));
+        wake_.notify_one();
+        return static_cast<Enqueued>(true);
+    }
+
+    // shutdown returns when all jobs are done, those that still wait too.
+    void shutdown() override {
+        for (std::jthread& thread : threads_) thread.request_stop();
+        threads_.clear();
+    }
+
+private:
+    void work(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        while (wake_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
+            const std::function<void()> job = std::move(jobs_.front());
+            jobs_.pop_front();
+            lock.unlock();
+            job();
+            lock.lock();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::deque<std::function<void()>> jobs_;
+    std::vector<std::jthread> threads_;  // last: its destructor ends those that have started
+};
+
+}  // namespace
 
 struct TestServer::Running {
     Running() = default;
@@ -76,19 +128,19 @@ void TestServer::Running::listen() {
     // The library's backlog, 5 in 0.11, would make clients that come all at once wait for seconds.
     if (port < 0 || ::listen(listener, 4096) < 0) {
         const int error = errno;
-        if (port < 0) listener = -1;
+        if (port < 0) listener = -1;  // the library has closed it
         throw std::system_error(error, std::generic_category(), "cannot listen on 127.0.0.1");
     }
     url = "http://127.0.0.1:" + std::to_string(port);
 }
 
-// accept_requests runs on the thread of the server until that is stopped. The library asks for its
-// threads when it is ready to be stopped, not earlier.
+// accept_requests runs on the thread of the server until that is stopped. The library asks for the
+// workers when it is ready to be stopped, not earlier; to return before that is a failure.
 void TestServer::Running::accept_requests() {
     server.new_task_queue = [this] {
-        auto threads = std::make_unique<httplib::ThreadPool>(CPPHTTPLIB_THREAD_POOL_COUNT);
+        auto workers = std::make_unique<Workers>(CPPHTTPLIB_THREAD_POOL_COUNT);
         settle_start(nullptr);
-        return threads.release();
+        return workers.release();
     };
     std::exception_ptr failure =
         std::make_exception_ptr(std::runtime_error("cannot accept on 127.0.0.1"));

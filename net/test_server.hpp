@@ -11,17 +11,18 @@
 #include "context.hpp"
 
 // TestServer is an HTTP server on 127.0.0.1, on a port that the system chooses. It accepts requests
-// when the constructor returns, until close() or the destructor. It has a few threads: requests
-// beyond their number wait. A connection serves one request.
+// from the end of the constructor until close() or the destructor. It has eight threads, or one
+// less than the machine has processors: requests beyond their number wait. A connection serves one
+// request.
 class TestServer {
 public:
-    // Handler answers a request, of any method and path, on a thread of the server. Its context
-    // ends when the server closes, and when the handler returns; it does not end when the client
-    // goes away. A handler that throws answers 500.
+    // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
+    // the server. Its context ends when the server closes, and when the handler returns; it does
+    // not end when the client goes away. A handler that throws answers 500.
     using Handler = std::function<void(const context::Context& ctx, const httplib::Request& request,
                                        httplib::Response& response)>;
 
-    // Throws std::system_error if the server cannot be started.
+    // Throws std::system_error if it cannot listen, or has not the threads.
     explicit TestServer(Handler handler);
     TestServer(TestServer&&) noexcept;
     ~TestServer();

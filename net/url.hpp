@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-// Url is an absolute http URL, taken apart for the one who sends the request.
+// Url is an absolute http URL, split for sending.
 struct Url {
     std::string host;    // a name or an address; that of IPv6 without its brackets
     int port = 80;       // 1 to 65535
