@@ -25,7 +25,7 @@ LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp)
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES)
@@ -106,13 +106,15 @@ $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/st
 asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan: export UBSAN_OPTIONS = print_stacktrace=1
 asan:  ## run all tests with the sanitizers for addresses, leaks and undefined behaviour
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-maybe-uninitialized \
+	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
 tsan:  ## run all tests with the sanitizer for threads
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-maybe-uninitialized \
+	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread'
+
+include bench/bench.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 
@@ -129,4 +131,4 @@ clean:  ## remove what was built
 	rm -rf build context_cancel
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1\t\2/p' Makefile | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
