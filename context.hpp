@@ -361,6 +361,15 @@ struct Tree {
     std::atomic<bool> ending{false};  // while a cancel gives out reasons
 };
 
+// lock tries for a while before it sleeps: most that is done under the lock of a tree is done
+// sooner than a thread is put to sleep and woken.
+inline std::unique_lock<std::mutex> lock(Tree& tree) {
+    std::unique_lock guard(tree.mutex, std::try_to_lock);
+    for (int tries = 0; !guard.owns_lock() && tries < 100; ++tries) guard.try_lock();
+    if (!guard.owns_lock()) guard.lock();
+    return guard;
+}
+
 struct Canceler : Node {
     Canceler(Ref parent_ref, Tree& own_tree, std::optional<time_point> ends_at) noexcept
         : Node(std::move(parent_ref), this, nullptr), tree(own_tree), deadline(ends_at) {}
@@ -401,7 +410,7 @@ struct Topmost final : C {
 inline const std::stop_token& Canceler::done() {
     if (is_heard.load(std::memory_order_acquire)) return token;
     std::stop_source fresh;  // allocates, so before the lock
-    const std::lock_guard lock(tree.mutex);
+    const auto guard = lock(tree);
     if (!is_heard.load(std::memory_order_relaxed)) {
         if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
         source = std::move(fresh);
@@ -417,7 +426,7 @@ inline bool Canceler::link() noexcept {
     Canceler* const to = above();
     if (!to) return true;
     if (!to->is_done()) {
-        const std::lock_guard lock(tree.mutex);
+        const auto guard = lock(tree);
         if (!to->is_done()) {
             next = to->children;
             prev = next ? std::exchange(next->prev, this) : this;
@@ -449,7 +458,7 @@ inline void Canceler::cancel(errc why, std::error_code because) noexcept {
     if (is_done() && !tree.ending.load(std::memory_order_acquire)) return;
     Canceler* to_tell = nullptr;  // linked by `prev`
     {
-        const std::lock_guard lock(tree.mutex);
+        const auto guard = lock(tree);
         if (is_done()) return;
         tree.ending.store(true, std::memory_order_relaxed);
         if (Canceler* const from = above()) unlink_from(*from);
