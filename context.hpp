@@ -829,7 +829,7 @@ struct Access {
         node.cancel(errc::canceled, why);
     }
     template <class F>
-    static StopFunc defer(const Context& ctx, F&& f) {
+    static StopFunc defer(const Context& ctx, F f) {
         auto* const call = make<DeferredCall<F>>(ctx, std::nullopt);
         StopFunc stop;
         stop.node_ = Ref{call};

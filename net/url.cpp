@@ -15,8 +15,8 @@ constexpr string_view hex_digits = "0123456789ABCDEFabcdef";
 bool is_one_of(char c, string_view set) { return set.find(c) != string_view::npos; }
 
 bool is_http(string_view scheme) {
-    return std::equal(scheme.begin(), scheme.end(), "http", "http" + 4,
-                      [](char a, char b) { return (a | 0x20) == b; });
+    return std::ranges::equal(scheme, string_view("http"),
+                              [](char a, char b) { return (a | 0x20) == b; });
 }
 
 // cut_at returns what stands before the first of `separators` and leaves the rest in `text`.

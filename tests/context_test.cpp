@@ -369,7 +369,7 @@ TEST_CASE_FIXTURE(Bounded, "done can be handed to a jthread as its token") {
 TEST_CASE_FIXTURE(Bounded, "several threads that ask for done at once get the same token") {
     // Who comes second finds the token made, so is faster, and catches up with the first.
     std::vector<Cancelable> made;
-    for (int i = 0; i < 50'000 / slowdown; ++i) {
+    for (int i = 0; i < 200'000 / slowdown; ++i) {
         made.push_back(context::with_cancel(context::background()));
     }
     std::array<std::vector<std::stop_token>, 3> tokens;
@@ -678,10 +678,25 @@ TEST_CASE_FIXTURE(Bounded, "an earlier deadline is served first although a later
 }
 
 TEST_CASE_FIXTURE(Bounded, "no deadline is missed while the timer thread is about to sleep") {
+    struct Entry {
+        Entry(const context::Context& parent, const std::function<void()>& f)
+            : made(context::with_timeout(parent, 2us)), on_done(made.ctx.done(), f) {}
+        Cancelable made;
+        std::stop_callback<std::function<void()>> on_done;
+    };
+    const unsigned seed = fresh_seed();
+    CAPTURE(seed);
+    std::mt19937 random(seed);
     const auto [later, cancel_later] = context::with_timeout(context::background(), 1h);
-    for (int i = 0; i < 40'000 / slowdown; ++i) {
-        const auto made = context::with_timeout(later, i % 8 * 100ns);
-        while (!made.ctx.err()) continue;
+    // While the callback of one deadline spins, after err() is set, the next one is made.
+    std::array<std::optional<Entry>, 2> entries;
+    for (std::size_t i = 0; i < 20'000 / slowdown; ++i) {
+        std::optional<Entry>& e = entries[i % 2];
+        e.emplace(later, [for_ns = random() % 1000] {
+            const auto end = steady_clock::now() + for_ns * 1ns;
+            while (steady_clock::now() < end) continue;
+        });
+        while (!e->made.ctx.err()) continue;
     }
     CHECK_FALSE(later.err());
 }
