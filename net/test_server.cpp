@@ -107,6 +107,10 @@ void TestServer::Running::answer_with(Handler handler) {
     const auto answer = [this, handler = std::move(handler)](const httplib::Request& request,
                                                              httplib::Response& response) {
         const auto [ctx, cancel] = context::with_cancel(open.ctx);
+        if (ctx.err()) {
+            response.status = 503;  // it waited for a thread until the server was closed
+            return;
+        }
         handler(ctx, request, response);
     };
     const char* const any_path = R"([\s\S]*)";

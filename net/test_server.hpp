@@ -16,9 +16,10 @@
 // request.
 class TestServer {
 public:
-    // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
-    // the server. Its context ends when the server closes, and when the handler returns; it does
-    // not end when the client goes away. A handler that throws answers 500.
+    // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path (with
+    // cpp-httplib 0.53, of up to 256 characters) on a thread of the server. Its context ends when
+    // the server closes, and when the handler returns; it does not end when the client goes away. A
+    // handler that throws answers 500.
     using Handler = std::function<void(const context::Context& ctx, const httplib::Request& request,
                                        httplib::Response& response)>;
 
