@@ -12,6 +12,11 @@ LDLIBS ?=
 PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format-19
 CLANG_TIDY ?= clang-tidy-19
+ifndef HTTPLIB_CFLAGS
+HTTPLIB_FOUND := $(shell $(PKG_CONFIG) --exists cpp-httplib 2>/dev/null && echo yes)
+else
+HTTPLIB_FOUND := yes
+endif
 HTTPLIB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags cpp-httplib 2>/dev/null)
 HTTPLIB_LIBS ?= $(shell $(PKG_CONFIG) --libs cpp-httplib 2>/dev/null || echo -lcpp-httplib)
 BUILD ?= build
@@ -70,7 +75,9 @@ $(BUILD)/flags: FORCE
 		{ echo "$(CXX) is missing: apt-get install g++" >&2; exit 1; }; \
 	printf '%s\n' "$$COMPILER_PROBE" | $(COMPILE) -fsyntax-only -x c++ - 2>/dev/null || \
 		{ echo "$(CXX) cannot compile C++20: use g++ 11, clang++ 16 or newer" >&2; exit 1; }; \
-	$(call need,httplib.h,pkg-config libcpp-httplib-dev); \
+	test -n "$(HTTPLIB_FOUND)" || \
+		{ echo "cpp-httplib is missing: apt-get install pkg-config libcpp-httplib-dev" >&2; exit 1; }; \
+	$(call need,httplib.h,libcpp-httplib-dev); \
 	$(call need,CLI/CLI.hpp,libcli11-dev); \
 	echo '$(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS)' >$@; }
 FORCE:
@@ -87,6 +94,11 @@ run-cancel: $(PROGRAM)  ## the fast server's error cancels the slow call
 
 test: $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests
 	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS)
+
+$(call objects,$(TEST_SOURCES)): | $(BUILD)/tests/needs
+$(BUILD)/tests/needs: $(BUILD)/flags
+	@$(call need,doctest/doctest.h,doctest-dev)
+	@mkdir -p $(@D) && touch $@
 
 $(TESTS): $(call objects,$(TEST_SOURCES) $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@

@@ -30,15 +30,15 @@ int main(int argc, char** argv) {
                  "context_cancel");
     app.add_option("ERROR", error_value, "whether the fast server is to answer \"error\"")
         ->required()
-        ->type_name("true|false")
-        ->check([](const std::string& text) -> std::string {
-            return text == "true" || text == "false" ? "" : '"' + text + "\" is not true or false";
-        });
+        ->type_name("true|false");
     add_duration(app, "--slow-delay", slow_delay, "how long the slow server takes [2s]");
     add_duration(app, "--timeout", timeout, "end both calls after this time [never]");
     app.set_version_flag("--version", version);
     try {
         app.parse(argc, argv);
+        if (error_value != "true" && error_value != "false") {
+            throw CLI::ValidationError("ERROR", '"' + error_value + "\" is not true or false");
+        }
     } catch (const CLI::Success& asked_for_help_or_version) {
         return app.exit(asked_for_help_or_version);
     } catch (const CLI::ParseError& error) {

@@ -59,7 +59,11 @@ struct BodyLength {
 };
 
 BodyLength body_length(const httplib::Response& response) {
-    if (response.has_header("Transfer-Encoding")) return {};
+    if (response.has_header("Transfer-Encoding")) {
+        const std::string coding = response.get_header_value("Transfer-Encoding");
+        if (::strcasecmp(coding.c_str(), "chunked") == 0) return {};
+        return {std::nullopt, "unsupported Transfer-Encoding " + quote(coding)};
+    }
     BodyLength length;
     for (const auto& [name, text] : response.headers) {
         if (::strcasecmp(name.c_str(), "Content-Length") != 0) continue;

@@ -3,6 +3,7 @@
 #define NET_SOCKET_STOP_HPP
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,9 +11,9 @@
 #include <mutex>
 #include <system_error>
 
-// SocketStop lets one thread end what another does on a socket, by shutting it down: a connect or a
-// read that is under way ends, and nothing is sent or received after it, even where a connect that
-// begins later succeeds. It takes no longer than the system call.
+// SocketStop lets one thread end what another does on a socket, by shutting it down: a connect, a
+// read or a write that is under way ends, and one that begins later fails. It takes no longer than
+// the system calls.
 //
 // It shuts down a duplicate of the descriptor, which only it can close: the owner may close the
 // original at any time, and its number may then be that of another file.
@@ -33,20 +34,41 @@ public:
         release();
         duplicate_ = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
         if (duplicate_ < 0) error_ = {errno, std::generic_category()};
-        if (stopped_ || error_) ::shutdown(socket, SHUT_RDWR);
+        if (stopped_ || error_) shut_down(socket);
     }
 
     // stop shuts down the socket, and each one that is watched later.
     void stop() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
-        if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
+        if (duplicate_ >= 0) shut_down(duplicate_);
     }
 
     // error is set if a socket could not be watched; that one was shut down.
     std::error_code error() const { return error_; }
 
 private:
+    // A socket that is shut down before it connects may still do so, and a write then waits for the
+    // connection. One that listens cannot connect: so it is made to, on loopback, until its owner
+    // closes it.
+    static void shut_down(int socket) {
+        if (::shutdown(socket, SHUT_RDWR) == 0 || errno != ENOTCONN) return;
+        bind_to_loopback(socket);
+        if (::listen(socket, 0) != 0) ::shutdown(socket, SHUT_RDWR);  // it has begun to connect
+    }
+
+    static void bind_to_loopback(int socket) {
+        sockaddr_in v4{};
+        v4.sin_family = AF_INET;
+        v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sockaddr_in6 v6{};
+        v6.sin6_family = AF_INET6;
+        v6.sin6_addr = in6addr_loopback;
+        if (::bind(socket, reinterpret_cast<const sockaddr*>(&v4), sizeof v4) != 0) {
+            ::bind(socket, reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+        }
+    }
+
     void release() {
         if (duplicate_ >= 0) ::close(duplicate_);
         duplicate_ = -1;

@@ -123,7 +123,7 @@ void TestServer::Running::answer_with(Handler handler) {
     server.set_keep_alive_max_count(1);
     server.set_keep_alive_timeout(1);
     server.set_read_timeout(400ms);
-    server.set_write_timeout(1s);
+    server.set_write_timeout(400ms);
 }
 
 void TestServer::Running::listen() {
@@ -146,10 +146,10 @@ void TestServer::Running::accept_requests() {
         settle_start(nullptr);
         return workers.release();
     };
-    std::exception_ptr failure =
-        std::make_exception_ptr(std::runtime_error("cannot accept on 127.0.0.1"));
+    std::exception_ptr failure;
     try {
         server.listen_after_bind();
+        failure = std::make_exception_ptr(std::runtime_error("cannot accept on 127.0.0.1"));
     } catch (...) {
         failure = std::current_exception();
     }

@@ -13,7 +13,7 @@
 // TestServer is an HTTP server on 127.0.0.1, on a port that the system chooses. It accepts requests
 // from the end of the constructor until close() or the destructor. It has eight threads, or one
 // less than the machine has processors: requests beyond their number wait. A connection serves one
-// request.
+// request; it is dropped if that does not begin within 1 s, or then pauses for 0.4 s.
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path (with
@@ -31,10 +31,10 @@ public:
     // url is "http://127.0.0.1:PORT", after close() too.
     const std::string& url() const { return url_; }
 
-    // close ends the contexts of the handlers and waits for them to return; requests that no
-    // handler has begun are dropped. It waits up to 1.4 s for a client that sends nothing or stops
-    // in the middle of a request, and as long as one goes on sending it in bits. A second call does
-    // nothing. Not from a handler, and not from two threads at once.
+    // close ends the contexts of the handlers and waits for them to return; no handler gets a
+    // request that it has not begun. It waits up to 1.4 s for a client that sends nothing, stops in
+    // the middle of a request or does not read its answer, and as long as one goes on in bits. A
+    // second call does nothing. Not from a handler, and not from two threads at once.
     void close();
 
 private:

@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "net/socket_stop.hpp"
 #include "net/test_server.hpp"
 #include "tests/loopback.hpp"
 
@@ -118,6 +119,48 @@ TEST_CASE("cancelling ends a request that is connecting, and does not hold up th
     CHECK(std::chrono::steady_clock::now() - before < 10s);  // the connect itself never ends
     REQUIRE(result.wait_for(10s) == std::future_status::ready);
     CHECK(message_of(result.get()) == "Get \"" + server.url() + "\": context canceled");
+}
+
+TEST_CASE("a cancel at any moment of connecting is never lost") {
+    const FullListener server;
+    const unsigned seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    for (int i = 0; i < 300; ++i) {
+        auto [ctx, cancel] = context::with_cancel(context::background());
+        auto result = start_get(ctx, server.url());
+        const auto end = std::chrono::steady_clock::now() + random() % 300 * 1us;
+        while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+        cancel();
+        REQUIRE(result.wait_for(30s) == std::future_status::ready);
+        REQUIRE(message_of(result.get()) == "Get \"" + server.url() + "\": context canceled");
+    }
+}
+
+TEST_CASE("a stop shuts down the socket it was given, not a later one of the same number") {
+    const Listener listener;
+    Socket first = connect_to(listener.port());
+    SocketStop stop;
+    stop.watch(first.fd());
+    const int number = first.fd();
+    first.close();
+    const Socket second = connect_to(listener.port());
+    REQUIRE(second.fd() == number);
+    stop.stop();
+    listener.accept();
+    const Socket accepted = listener.accept();
+    second.send("still open\n");
+    CHECK(accepted.read_until("\n") == "still open\n");
+}
+
+TEST_CASE("a socket that is stopped before it connects does not connect") {
+    const Listener listener;
+    SocketStop stop;
+    stop.stop();
+    const Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    stop.watch(socket.fd());
+    CHECK_FALSE(connects(socket, listener.port()));
+    CHECK_FALSE(listener.has_client());
 }
 
 TEST_CASE("cancelling ends a request that waits for the answer, and closes its connection") {

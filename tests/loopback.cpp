@@ -124,8 +124,10 @@ Listener::Listener(int backlog) : socket_(new_socket()) {
 }
 
 Socket Listener::accept() const {
-    return Socket(checked(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+    return Socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
 }
+
+void Listener::shut_down() const { ::shutdown(socket_.fd(), SHUT_RDWR); }
 
 bool Listener::has_client() const {
     pollfd waiting{socket_.fd(), POLLIN, 0};
@@ -135,16 +137,22 @@ bool Listener::has_client() const {
 ScriptedServer::ScriptedServer(Script script)
     : thread_([this, script = std::move(script)] {
           Socket client = listener_.accept();
+          if (client.fd() < 0) return;
           client.read_until("\r\n\r\n");
           script(client);
       }) {}
 
+ScriptedServer::~ScriptedServer() { listener_.shut_down(); }
+
 Socket connect_to(int port) {
     Socket socket = new_socket();
-    const sockaddr_in address = loopback(port);
-    checked(::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-            "connect");
+    checked(connects(socket, port) ? 0 : -1, "connect");
     return socket;
+}
+
+bool connects(const Socket& socket, int port) {
+    const sockaddr_in address = loopback(port);
+    return ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 FullListener::FullListener() {

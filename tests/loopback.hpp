@@ -34,7 +34,8 @@ public:
     explicit Listener(int backlog = 16);
     int port() const { return port_; }
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-    Socket accept() const;
+    Socket accept() const;  // none once shut_down() was called
+    void shut_down() const;
     bool has_client() const;  // whether one waits to be accepted
     void close() { socket_.close(); }
 
@@ -48,6 +49,7 @@ class ScriptedServer {
 public:
     using Script = std::function<void(Socket& client)>;
     explicit ScriptedServer(Script script);
+    ~ScriptedServer();  // waits for the script, unless no client came
     std::string url() const { return listener_.url(); }
     int port() const { return listener_.port(); }
 
@@ -57,6 +59,7 @@ private:
 };
 
 Socket connect_to(int port);
+bool connects(const Socket& socket, int port);  // whether it can be connected
 
 // FullListener has no room for another client: who connects to it goes on connecting.
 class FullListener {
@@ -82,7 +85,7 @@ int running_threads();
 // wait_for waits until `condition` holds; it gives up after a minute and returns false.
 bool wait_for(const std::function<bool()>& condition);
 
-// bind_addresses lists the local addresses of all TCP sockets of this process that listen.
+// listening_addresses lists the local addresses of all TCP sockets of this process that listen.
 std::vector<std::string> listening_addresses();
 
 #endif  // TESTS_LOOPBACK_HPP

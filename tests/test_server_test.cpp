@@ -27,7 +27,7 @@ int port_of(const TestServer& server) {
     return std::stoi(server.url().substr(server.url().rfind(':') + 1));
 }
 
-constexpr auto not_the_library_s_five_seconds = 4s;
+constexpr auto not_the_library_s_five_seconds = 3s;
 
 std::chrono::steady_clock::duration time_to_close(TestServer& server) {
     const auto before = std::chrono::steady_clock::now();
