@@ -53,20 +53,19 @@ private:
     // closes it.
     static void shut_down(int socket) {
         if (::shutdown(socket, SHUT_RDWR) == 0 || errno != ENOTCONN) return;
-        bind_to_loopback(socket);
-        if (::listen(socket, 0) != 0) ::shutdown(socket, SHUT_RDWR);  // it has begun to connect
+        if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
+        ::shutdown(socket, SHUT_RDWR);  // it has begun to connect meanwhile
     }
 
-    static void bind_to_loopback(int socket) {
+    static bool bind_to_loopback(int socket) {
         sockaddr_in v4{};
         v4.sin_family = AF_INET;
         v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         sockaddr_in6 v6{};
         v6.sin6_family = AF_INET6;
         v6.sin6_addr = in6addr_loopback;
-        if (::bind(socket, reinterpret_cast<const sockaddr*>(&v4), sizeof v4) != 0) {
-            ::bind(socket, reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
-        }
+        return ::bind(socket, reinterpret_cast<const sockaddr*>(&v4), sizeof v4) == 0 ||
+               ::bind(socket, reinterpret_cast<const sockaddr*>(&v6), sizeof v6) == 0;
     }
 
     void release() {
