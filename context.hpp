@@ -189,7 +189,8 @@ struct [[nodiscard]] CancellableCause {
 [[nodiscard]] Context todo() noexcept;
 
 // with_cancel derives a context that ends when its CancelFunc is called or when `parent` ends,
-// whichever is first. A parent that is done already gives a child that is born done.
+// whichever is first. For a parent that is done already it returns that parent itself, with a
+// CancelFunc that has nothing to do.
 Cancellable with_cancel(const Context& parent);
 CancellableCause with_cancel_cause(const Context& parent);
 
@@ -970,10 +971,12 @@ inline Context todo() noexcept {
 }
 
 inline Cancellable with_cancel(const Context& parent) {
+    if (parent.err()) return {parent, {}};
     return detail::Access::derive<detail::Canceler>(parent, parent.deadline());
 }
 
 inline CancellableCause with_cancel_cause(const Context& parent) {
+    if (parent.err()) return {parent, {}};
     return detail::Access::derive<detail::Canceler, CancellableCause>(parent, parent.deadline());
 }
 

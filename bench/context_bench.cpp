@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <deque>
 #include <memory>
@@ -29,8 +30,8 @@ namespace {
 
 const context::Key<std::string> key{"key"};
 
-// divide is the work that Go's benchmark does between its steps.
-void divide(int& x) {
+// divide is the work that Go's benchmark does between its steps, on Go's int.
+void divide(std::int64_t& x) {
     for (int i = 0; i < 100; ++i) {
         x /= x + 1;
         benchmark::DoNotOptimize(x);
@@ -42,7 +43,7 @@ void CommonParentCancel(benchmark::State& state) {
     if (state.thread_index() == 0) {
         shared = with_cancel(context::with_value(background(), key, "value"));
     }
-    int x = 0;
+    std::int64_t x = 0;
     for (auto _ : state) {
         const auto [ctx, cancel] = with_cancel(shared->ctx);
         if (*ctx.value(key) != "value") std::abort();

@@ -48,11 +48,18 @@ public:
     std::error_code error() const { return error_; }
 
 private:
+    // The reading side first: that wakes a reader, who then need not wait until the other side has
+    // been sent the end.
+    //
     // A socket that is shut down before it connects may still do so, and a write then waits for the
     // connection. One that listens cannot connect: so it is made to, on loopback, until its owner
     // closes it.
     static void shut_down(int socket) {
-        if (::shutdown(socket, SHUT_RDWR) == 0 || errno != ENOTCONN) return;
+        if (::shutdown(socket, SHUT_RD) == 0) {
+            ::shutdown(socket, SHUT_WR);
+            return;
+        }
+        if (errno != ENOTCONN) return;
         if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
         ::shutdown(socket, SHUT_RDWR);  // it has begun to connect meanwhile
     }

@@ -88,6 +88,14 @@ TEST_CASE("a callback on the timer thread may call exit") {
     CHECK(run("exit_in_callback") == "exit\nstatics destroyed\n");
 }
 
+TEST_CASE("an exit waits for the function of after_func that runs, and drops those that wait") {
+    CHECK(run("exit_during_after_func") == "the first has finished\nthe second has not run\n");
+}
+
+TEST_CASE("a function of after_func may call exit") {
+    CHECK(run("exit_in_after_func") == "exit\nstatics destroyed\n");
+}
+
 TEST_CASE("the child of a fork has no timer thread and can exit") {
     CHECK(run("exit_in_forked_child") == "all children ended\n");
 }
@@ -96,7 +104,7 @@ TEST_CASE("a wait on background is for ever") {
     CHECK(run("wait_on_background") == "background is not done\n");
 }
 
-TEST_CASE("a deadline whose timer thread cannot be started throws and leaves nothing behind") {
+TEST_CASE("a deadline or after_func whose thread cannot be started throws and leaves nothing behind") {
     CHECK(run("no_thread_to_be_had") == "ok\n");
 }
 

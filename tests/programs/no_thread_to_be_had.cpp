@@ -1,10 +1,12 @@
-// The timer thread cannot be started: the derivation throws and leaves nothing behind, what needs
-// no timer works, and once threads can be had again so does the rest.
+// The timer thread cannot be started, nor the helper thread of after_func: the call throws and
+// leaves nothing behind, what needs neither works, and once threads can be had again so does the
+// rest.
 #include <pthread.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 
 #include "context.hpp"
 
@@ -74,6 +76,10 @@ int main() {
                   (void)context::with_deadline(value, std::chrono::steady_clock::now() + 1h);
               }),
               "with_deadline");
+        check(throws_system_error([&] {
+                  context::after_func(value, [held = Counted{}] { check(false, "it runs"); });
+              }),
+              "after_func");
         check(!parent.err(), "the parent lives on");
     }
     check(Counted::alive == 0, "nothing is left behind");
@@ -90,6 +96,9 @@ int main() {
     check(context::wait(timed) == errc::deadline_exceeded, "a deadline once there are threads");
     check(running_threads() > threads, "it has started the thread");
     check(!child.err(), "its parent lives on");
+    std::promise<void> ran;
+    context::after_func(timed, [&] { ran.set_value(); });
+    ran.get_future().wait();
 
     let_threads_start(false);
     const auto [later, cancel_later] = context::with_timeout(child, 1ms);

@@ -130,6 +130,10 @@ void derive_and_fail(const context::Context& parent, bool expect_balance) {
         cancel();
         check(ctx.done().stop_requested() && ctx.err() == errc::canceled, "a late token");
     });
+    derives("after_func", 1, [](const auto& above) {
+        const auto stop = context::after_func(above, [held = Counted{}] { check(false, "ran"); });
+        check(stop(), "it can be taken back");
+    });
     derives("wait and sleep_for", 4, [](const auto& above) {
         const auto [ctx, cancel] = context::with_cancel(above);
         const auto [child, cancel_child] = context::with_cancel(ctx);

@@ -49,6 +49,11 @@ func main() {
 	sort.Slice(single, func(i, j int) bool { return single[i] < single[j] })
 	fmt.Printf("HTTP/cancel_to_return/p50 %d ns\n", single[499])
 	fmt.Printf("HTTP/cancel_to_return/p99 %d ns\n", single[989])
-	fmt.Printf("HTTP/1000_in_flight/all_returned %d ns\n",
-		cancelledRequests(os.Args[1], 1000, time.Second)[999])
+
+	last := make([]time.Duration, 5)
+	for i := range last {
+		last[i] = cancelledRequests(os.Args[1], 1000, time.Second/2)[999]
+	}
+	sort.Slice(last, func(i, j int) bool { return last[i] < last[j] })
+	fmt.Printf("HTTP/1000_in_flight/all_returned %d ns\n", last[2])
 }
