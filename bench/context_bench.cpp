@@ -54,6 +54,16 @@ void CommonParentCancel(benchmark::State& state) {
 }
 BENCHMARK(CommonParentCancel)->Threads(1)->Threads(2)->UseRealTime();
 
+// What of the row above is division.
+void CommonParentCancel_division(benchmark::State& state) {
+    std::int64_t x = 0;
+    for (auto _ : state) {
+        divide(x);
+        divide(x);
+    }
+}
+BENCHMARK(CommonParentCancel_division)->UseRealTime();
+
 // Each thread makes its share of the timeouts that stay alive, as in Go.
 void WithTimeout(benchmark::State& state) {
     std::vector<CancelFunc> alive;
