@@ -30,10 +30,11 @@ LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp)
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp \
+	examples/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
-SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES)
+SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 COMPILE = $(CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) $(CXXFLAGS) -pthread
@@ -117,16 +118,16 @@ $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/st
 # opens a pipe, which fails where a test has taken the descriptors away.
 asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan: export UBSAN_OPTIONS = print_stacktrace=1
-asan:  ## run all tests with the sanitizers for addresses, leaks and undefined behaviour
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+asan:  ## run all tests and examples with the sanitizers for addresses, leaks and undefined behaviour
+	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
-tsan:  ## run all tests with the sanitizer for threads
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+tsan:  ## run all tests and examples with the sanitizer for threads
+	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread'
 
-include bench/bench.mk
+include examples/examples.mk bench/bench.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ struct Key {
 
 // Context is a handle to one node of the tree; copying it costs one atomic increment. It keeps the
 // node and its ancestors alive, not its descendants. A default-constructed or moved-from Context is
-// background().
+// background(). See examples/four_questions.cpp.
 class Context {
 public:
     // done returns the token that is stopped when this context ends: poll it, wait on it with
@@ -134,8 +134,8 @@ private:
 // it ends, and runs their callbacks on this thread, before it returns. A call that finds the
 // context ended already, by an earlier call, its parent or its deadline, does not wait for
 // callbacks: they may be running elsewhere or not have begun. No call waits for the work to stop:
-// join it for that. A default-constructed or moved-from CancelFunc does nothing; assigning to one
-// cancels what it held.
+// join it for that, or see examples/monitor.cpp. A default-constructed or moved-from one does
+// nothing; assigning to one cancels what it held. See examples/cancel_twice.cpp.
 class CancelFunc {
 public:
     CancelFunc() noexcept = default;
@@ -152,7 +152,7 @@ private:
 // CancelCauseFunc is a CancelFunc that can say why: cancel(why) makes `why` the cause of all that
 // it ends. A cause is a std::error_code because callers compare causes and print them, and because
 // handing it to a whole tree allocates nothing. A std::exception_ptr would have to be thrown again
-// to be read; who needs a text of his own makes a std::error_category.
+// to be read; who needs a text of his own makes a std::error_category. See examples/cause.cpp.
 class CancelCauseFunc : public CancelFunc {
 public:
     using CancelFunc::operator();
@@ -189,8 +189,8 @@ struct [[nodiscard]] CancellableCause {
 [[nodiscard]] Context todo() noexcept;
 
 // with_cancel derives a context that ends when its CancelFunc is called or when `parent` ends,
-// whichever is first. For a parent that is done already it returns that parent itself, with a
-// CancelFunc that has nothing to do.
+// whichever is first. A parent that is done already is returned as it is, with a CancelFunc that
+// has nothing to do. See examples/tree.cpp and examples/first.cpp.
 Cancellable with_cancel(const Context& parent);
 CancellableCause with_cancel_cause(const Context& parent);
 
@@ -204,7 +204,7 @@ Cancellable with_deadline(const Context& parent, time_point deadline);
 Cancellable with_deadline_cause(const Context& parent, time_point deadline, std::error_code why);
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
-// time_point::max(), one of zero or less has passed.
+// time_point::max(), one of zero or less has passed. See examples/lazy_server.cpp.
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout);
 template <class Rep, class Period>
@@ -212,8 +212,8 @@ Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep,
                                std::error_code why);
 
 // with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
-// The value must be safe to read from any thread. It is destroyed with the last handle, or, if a
-// cancel is under way, on the thread that cancels, which may be the timer thread.
+// It must be safe to read from any thread, and is destroyed with the last handle or, if a cancel is
+// under way, on the thread that cancels. See examples/service_caller.cpp.
 template <class T>
 [[nodiscard]] Context with_value(const Context& parent, const Key<T>& key,
                                  std::type_identity_t<T> value);
@@ -232,15 +232,15 @@ std::error_code cause(const Context& ctx) noexcept;
 std::error_code wait(const Context& ctx);
 
 // sleep_for blocks for `d` or until ctx is done, and returns an empty code if it slept to the end,
-// otherwise ctx.err(): Go's `select` on time.After and ctx.Done(). A context that is done already
-// wins over any `d`. If the deadline of ctx lies within the sleep, the answer is always an error.
+// otherwise ctx.err(): Go's `select` on time.After and ctx.Done(); see examples/worker.cpp. If ctx
+// is done already, or its deadline lies within the sleep, the answer is always an error.
 template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on a helper thread that all such functions share: f
 // holds up neither the canceller nor a deadline. It must not throw, and does not run if it has not
 // begun when the process exits. All it needs is acquired now: the first call starts the thread, or
-// throws std::system_error.
+// throws std::system_error. See examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 

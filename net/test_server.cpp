@@ -67,8 +67,8 @@ private:
 }  // namespace
 
 struct TestServer::Running {
-    Running() = default;
-    explicit Running(Handler handler);
+    explicit Running(const context::Context& parent) : open(context::with_cancel(parent)) {}
+    Running(Handler handler, const context::Context& parent);
     ~Running();
 
     void answer_with(Handler handler);
@@ -79,14 +79,14 @@ struct TestServer::Running {
     httplib::Server server;
     int listener = -1;
     std::string url;
-    context::Cancellable open = context::with_cancel(context::background());
+    context::Cancellable open;
     std::promise<void> start;
     std::once_flag start_settled;
     std::thread thread;
 };
 
 // The delegation makes the destructor clean up after an exception.
-TestServer::Running::Running(Handler handler) : Running() {
+TestServer::Running::Running(Handler handler, const context::Context& parent) : Running(parent) {
     answer_with(std::move(handler));
     listen();
     thread = std::thread([this] { accept_requests(); });
@@ -108,7 +108,7 @@ void TestServer::Running::answer_with(Handler handler) {
                                                              httplib::Response& response) {
         const auto [ctx, cancel] = context::with_cancel(open.ctx);
         if (ctx.err()) {
-            response.status = 503;  // it waited for a thread until the server was closed
+            response.status = 503;  // the server was closed, or its parent ended, before it came up
             return;
         }
         handler(ctx, request, response);
@@ -166,8 +166,8 @@ void TestServer::Running::settle_start(std::exception_ptr failure) {
     });
 }
 
-TestServer::TestServer(Handler handler)
-    : running_(std::make_unique<Running>(std::move(handler))), url_(running_->url) {}
+TestServer::TestServer(Handler handler, const context::Context& parent)
+    : running_(std::make_unique<Running>(std::move(handler), parent)), url_(running_->url) {}
 TestServer::TestServer(TestServer&&) noexcept = default;
 TestServer::~TestServer() = default;
 

@@ -17,14 +17,17 @@
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path (with
-    // cpp-httplib 0.53, of up to 256 characters) on a thread of the server. Its context ends when
-    // the server closes, and when the handler returns; it does not end when the client goes away. A
-    // handler that throws answers 500.
+    // cpp-httplib 0.53, of up to 256 characters) on a thread of the server. Its context is derived
+    // from the server's parent, and ends when that ends, when the server closes, and when the
+    // handler returns; it does not end when the client goes away. A handler that throws answers
+    // 500.
     using Handler = std::function<void(const context::Context& ctx, const httplib::Request& request,
                                        httplib::Response& response)>;
 
-    // Throws std::system_error if it cannot listen, or has not the threads.
-    explicit TestServer(Handler handler);
+    // `parent` is what Go calls the BaseContext: when it ends, the handlers that are at work are
+    // told, and requests that come later are answered with 503. Throws std::system_error if it
+    // cannot listen, or has not the threads.
+    explicit TestServer(Handler handler, const context::Context& parent = context::background());
     TestServer(TestServer&&) noexcept;
     ~TestServer();
 

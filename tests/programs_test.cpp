@@ -104,7 +104,8 @@ TEST_CASE("a wait on background is for ever") {
     CHECK(run("wait_on_background") == "background is not done\n");
 }
 
-TEST_CASE("a deadline or after_func whose thread cannot be started throws and leaves nothing behind") {
+TEST_CASE(
+    "a deadline or after_func whose thread cannot be started throws and leaves nothing behind") {
     CHECK(run("no_thread_to_be_had") == "ok\n");
 }
 

@@ -96,6 +96,24 @@ TEST_CASE("the context of a handler ends when the handler returns") {
     CHECK(context::wait(seen.get_future().get()) == context::errc::canceled);
 }
 
+TEST_CASE("the end of its parent tells a server's handlers why, and later requests get 503") {
+    const auto [parent, cancel] = context::with_cancel_cause(context::background());
+    std::latch at_work(1);
+    const TestServer server(
+        [&](const Context& ctx, const Request&, Response& response) {
+            at_work.count_down();
+            context::wait(ctx);
+            response.set_content(cause(ctx).message(), "text/plain");
+        },
+        parent);
+    auto told = std::async([&] { return http_get(context::background(), server.url()); });
+    at_work.wait();
+    const auto why = std::make_error_code(std::errc::owner_dead);
+    cancel(why);
+    CHECK(told.get().response.body == why.message());
+    CHECK(http_get(context::background(), server.url()).response.status == 503);
+}
+
 TEST_CASE("closing ends the handlers that wait on their context, and drops what is queued") {
     std::atomic<int> handlers{0};
     std::latch first{1};

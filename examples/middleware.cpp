@@ -1,0 +1,67 @@
+// middleware: a layer around a handler gives its context a value and a deadline. The handler, and
+// the logic that it calls, find both without knowing who put them there.
+//
+// In Go the context is hidden in the request, http.Request.Context(); here a handler takes it.
+//
+// Before: lazy_server.cpp. Next: service_caller.cpp calls from one server to another.
+#include <csignal>
+#include <iostream>
+
+#include "flag/command_line.hpp"
+#include "flag/duration.hpp"
+#include "net/test_server.hpp"
+#include "net/url.hpp"
+
+using namespace std::chrono_literals;
+using context::Context;
+using httplib::Request;
+using httplib::Response;
+
+static const context::Key<std::string> user{"user"};
+
+static TestServer::Handler middleware(context::duration limit, TestServer::Handler handler) {
+    return [=](const Context& ctx, const Request& request, Response& response) {
+        const Context named = context::with_value(ctx, user, request.get_header_value("User"));
+        const auto [limited, cancel] = context::with_timeout(named, limit);
+        handler(limited, request, response);
+    };
+}
+
+// logic is the part that knows nothing of HTTP. What is "slow" takes an hour.
+static std::error_code logic(const Context& ctx, const std::string& data, std::string& result) {
+    if (const auto err = context::sleep_for(ctx, data == "slow" ? 1h : 0h)) return err;
+    result = *ctx.value(user) + " said " + data;
+    return {};
+}
+
+static void handle(const Context& ctx, const Request& request, Response& response) {
+    const auto answer = [&response](int status, const std::string& text) {
+        response.status = status;
+        response.set_content(text, "text/plain");
+    };
+    // The library decodes a form as well as it can; what Go calls a bad one is asked of a URL.
+    const std::string bad_form = parse_url("http://form/?" + request.body).error;
+    if (!bad_form.empty()) return answer(500, bad_form);
+
+    std::string result;
+    const std::error_code err = logic(ctx, request.get_param_value("data"), result);
+    if (err) return answer(500, err.message());
+    answer(200, result);
+}
+
+int main(int argc, char** argv) {
+    context::duration limit = 1s;
+    CLI::App app("A value and a deadline for every handler.", "middleware");
+    add_duration(app, "--limit", limit, "how long a request may take [1s]");
+    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+
+    std::signal(SIGPIPE, SIG_IGN);
+    const TestServer server(middleware(limit, handle));
+    for (const std::string form : {"data=hello", "data=%zz", "data=slow"}) {
+        httplib::Client client(server.url());
+        const auto result =
+            client.Post("/", {{"User", "gopher"}}, form, "application/x-www-form-urlencoded");
+        if (!result) return 1;
+        std::cout << form << " -> " << result->status << ' ' << result->body << std::endl;
+    }
+}

@@ -1,0 +1,12 @@
+// The command line of a small program, for CLI11.
+#ifndef FLAG_COMMAND_LINE_HPP
+#define FLAG_COMMAND_LINE_HPP
+
+#include <CLI/CLI.hpp>
+#include <optional>
+
+// parse_command_line reads the arguments into the options of `app`. It returns the exit code if the
+// program is to end at once: 0 after --help, 2 after a mistake, which one line of stderr names.
+std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv);
+
+#endif  // FLAG_COMMAND_LINE_HPP
