@@ -2,7 +2,8 @@
 // worker is not: it goes on, for nobody, as long as the process lives.
 //
 // A thread that may outlive its caller must not use anything of the caller's: so the worker is
-// detached, takes copies, and counts in an object that it shares.
+// detached, takes copies, and counts in an object that it shares. (With a timeout of 4 s its second
+// round would be a tie, as it is in Go.)
 //
 // Before: worker_bare.cpp waits for ever. Next: worker.cpp tells the worker.
 #include <atomic>
@@ -28,11 +29,11 @@ static void work(int rounds, std::chrono::nanoseconds round, std::atomic<int>& d
 }
 
 int main(int argc, char** argv) {
-    std::chrono::nanoseconds round = 2s, timeout = 4s, later = 5s;
+    std::chrono::nanoseconds round = 2s, timeout = 5s, later = 6s;
     CLI::App app("A worker that is abandoned after a time.", "worker_abandoned");
     add_duration(app, "--round", round, "how long a round takes [2s]");
-    add_duration(app, "--timeout", timeout, "how long to wait for the worker [4s]");
-    add_duration(app, "--later", later, "how long the process lives after that [5s]");
+    add_duration(app, "--timeout", timeout, "how long to wait for the worker [5s]");
+    add_duration(app, "--later", later, "how long the process lives after that [6s]");
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
     out() << "Hey, I'm going to do some work" << std::endl;

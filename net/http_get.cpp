@@ -145,15 +145,18 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
     Phase phase = Phase::response;
     HttpResponse response;
     BodyLength length;
+    bool too_long = false;
     const auto take_head = [&](const httplib::Response& head) {
         length = body_length(head);
         if (!length.error.empty()) return false;
         phase = Phase::read;
-        return true;
+        too_long = length.declared.value_or(0) > options.max_body;
+        return !too_long;
     };
     const auto take_body = [&](const char* data, std::size_t size) {
-        response.body.append(data, size);
-        return true;
+        too_long = size > options.max_body - response.body.size();
+        if (!too_long) response.body.append(data, size);
+        return !too_long;
     };
     const httplib::Result result = client.Get(
         address.target, {options.headers.begin(), options.headers.end()}, take_head, take_body);
@@ -162,6 +165,9 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
     if (const std::error_code err = ctx.err()) return failed(phase, err.message());
     if (socket.error()) return failed(phase, socket.error().message());
     if (!length.error.empty()) return failed(phase, length.error);
+    if (too_long) {
+        return failed(phase, "body is longer than " + std::to_string(options.max_body) + " bytes");
+    }
     if (!result) return failed(phase, reason_of(result.error(), phase, response.body.size()));
     if (length.declared.value_or(response.body.size()) != response.body.size()) {
         return failed(phase, reason_of(httplib::Error::Read, phase, response.body.size()));

@@ -2,6 +2,7 @@
 #ifndef NET_HTTP_GET_HPP
 #define NET_HTTP_GET_HPP
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,7 +18,8 @@ struct HeaderNameLess {
 using Headers = std::multimap<std::string, std::string, HeaderNameLess>;
 
 struct HttpOptions {
-    Headers headers;  // sent with the request
+    Headers headers;                               // sent with the request
+    std::size_t max_body = std::size_t{64} << 20;  // bytes; a longer body is an error
 };
 
 struct HttpResponse {
@@ -59,7 +61,8 @@ struct [[nodiscard]] HttpResult {
 // only shuts a socket down. A call whose context is done when it ends has the error of the context.
 // It sets no time limit of its own.
 //
-// A body that is shorter than declared is an error. One without a declared length ends with its
+// A body that is shorter than declared is an error, and so is one that is longer than
+// options.max_body: no more than that is read. One without a declared length ends with its
 // connection; then only a reset shows that it was cut off.
 //
 // It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be

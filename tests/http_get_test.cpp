@@ -1,6 +1,7 @@
 #include "net/http_get.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <future>
@@ -28,9 +29,15 @@ std::future<HttpResult> start_get(const Context& ctx, const std::string& url) {
 }
 
 // answer_of is what http_get makes of `text` as the whole of an answer.
-HttpResult answer_of(const std::string& text) {
+HttpResult answer_of(const std::string& text, const HttpOptions& options = {}) {
     const ScriptedServer server([&](Socket& client) { client.send(text); });
-    return http_get(context::background(), server.url());
+    return http_get(context::background(), server.url(), options);
+}
+
+HttpOptions at_most(std::size_t max_body) {
+    HttpOptions options;
+    options.max_body = max_body;
+    return options;
 }
 
 // cancelled_in_body cancels when the client has read `head` and a part of the body.
@@ -330,6 +337,39 @@ TEST_CASE("a body without a declared length ends with its connection") {
     const auto [response, error] = answer_of("HTTP/1.1 200 OK\r\n\r\nuntil the end");
     CHECK_FALSE(error);
     CHECK(response.body == "until the end");
+}
+
+TEST_CASE("a body may be as long as max_body, and not longer") {
+    const std::string head = "HTTP/1.1 200 OK\r\n";
+    for (const std::string& answer :
+         {head + "Content-Length: 6\r\n\r\n123456",
+          head + "Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n3\r\n456\r\n0\r\n\r\n",
+          head + "\r\n123456"}) {
+        CAPTURE(answer);
+        const auto [whole, no_error] = answer_of(answer, at_most(6));
+        CHECK_FALSE(no_error);
+        CHECK(whole.body == "123456");
+        const auto [none, error] = answer_of(answer, at_most(5));
+        REQUIRE(error);
+        CHECK(error->phase == HttpError::Phase::read);
+        CHECK(error->reason == "body is longer than 5 bytes");
+        CHECK(none.body == "");
+    }
+}
+
+TEST_CASE("an endless body ends the call at max_body, without a deadline") {
+    for (const std::string head : {"\r\n", "Content-Length: 18446744073709551615\r\n\r\n"}) {
+        CAPTURE(head);
+        const ScriptedServer server([&](Socket& client) {
+            client.send("HTTP/1.1 200 OK\r\n" + head);
+            const std::string piece(100'000, 'x');
+            while (::send(client.fd(), piece.data(), piece.size(), MSG_NOSIGNAL) > 0) continue;
+        });
+        const auto [response, error] =
+            http_get(context::background(), server.url(), at_most(1'000'000));
+        REQUIRE(error);
+        CHECK(error->reason == "body is longer than 1000000 bytes");
+    }
 }
 
 TEST_CASE("a header that would break the request is refused before anything is sent") {
