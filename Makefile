@@ -30,7 +30,7 @@ LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp \
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp tests/fuzz/*.cpp \
 	examples/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
@@ -127,7 +127,7 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread'
 
-include examples/examples.mk bench/bench.mk
+include examples/examples.mk bench/bench.mk tests/mutants/mutants.mk tests/fuzz/fuzz.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 
