@@ -30,7 +30,7 @@ LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp tests/fuzz/*.cpp \
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp \
 	examples/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))

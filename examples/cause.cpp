@@ -16,12 +16,12 @@ static void upload(const Context& ctx) {
     std::cout << "upload stopped: " << ctx.err().message() << '\n'
               << "the reason:     " << context::cause(ctx).message() << '\n';
     if (context::cause(ctx) == std::errc::no_space_on_device) {
-        std::cout << "so:             free some space, then try again" << std::endl;
+        std::cout << "so:             free some space, then try again\n";
     }
 }
 
 int main() {
     const auto [ctx, cancel] = context::with_cancel_cause(context::background());
     std::jthread uploader([&ctx = ctx] { upload(ctx); });
-    if (const std::error_code err = write_file()) cancel(err);
+    cancel(write_file());  // without a cause, had there been no error
 }

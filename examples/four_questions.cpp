@@ -21,7 +21,8 @@ static void ask(const Context& ctx) {
     std::cout << "\n  err       " << (ctx.err() ? ctx.err().message() : "none") << "\n  deadline  ";
     if (const auto deadline = ctx.deadline()) {
         const auto left = *deadline - std::chrono::steady_clock::now();
-        std::cout << "in " << std::chrono::ceil<std::chrono::minutes>(left).count() << " min";
+        const auto minutes = std::chrono::ceil<std::chrono::minutes>(left).count();
+        std::cout << (left > 0s ? "in " + std::to_string(minutes) + " min" : "has passed");
     } else {
         std::cout << "none";
     }
@@ -36,7 +37,7 @@ int main() {
     const Context named = context::with_value(context::background(), user, "gopher");
     const auto [live, cancel_live] = context::with_cancel(named);
     const auto [timed, cancel_timed] = context::with_timeout(live, 1h);
-    const auto [late, cancel_late] = context::with_timeout(live, -1s);
+    const auto [late, cancel_late] = context::with_timeout(live, -1s);  // needs no timer
     ask(named);
     ask(live);
     ask(timed);

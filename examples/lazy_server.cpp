@@ -1,8 +1,7 @@
 // lazy_server: a request to a server that is quick or slow by chance, given up when it takes too
-// long. The timeout closes the connection: nothing of the request is left on this side.
+// long. The timeout closes the connection: nothing of the request is left on the client's side.
 //
-// The server is written as one that knows nothing of contexts would be, but for its sleep: it does
-// not hear of the client's timeout, and is told only when the program ends.
+// The server does not hear of it: its handler sleeps on until the program ends.
 //
 // Before: first.cpp. Next: middleware.cpp looks at the contexts of a server.
 #include <csignal>
@@ -18,24 +17,23 @@
 using namespace std::chrono_literals;
 using context::Context;
 
-static TestServer lazy_server(unsigned seed, context::duration delay) {
+static TestServer lazy_server(bool quick, context::duration delay) {
     return TestServer(
-        [seed, delay](const Context& ctx, const httplib::Request&, httplib::Response& response) {
-            const auto heads_or_tails = std::mt19937(seed)() % 2;
-            if (heads_or_tails == 0 && context::sleep_for(ctx, delay)) return;
-            response.set_content(heads_or_tails == 0 ? "Go! slow 0" : "Go! quick 1", "text/plain");
+        [=](const Context& ctx, const httplib::Request&, httplib::Response& response) {
+            if (!quick && context::sleep_for(ctx, delay)) return;
+            response.set_content(quick ? "Go! quick 1" : "Go! slow 0", "text/plain");
         });
 }
 
 static void work(const Context& ctx, const std::string& url) {
     const auto [response, err] = http_get(ctx, url);
     std::cout << "Doing http request is a hard job" << std::endl;
-    if (ctx.err()) {
-        std::cout << "Cancel the context" << std::endl;
-    } else if (err) {
-        std::cout << "Error  " << err->message() << std::endl;
-    } else {
+    if (!err) {
         std::cout << "Server Response: " << response.body << std::endl;
+    } else if (ctx.err()) {
+        std::cout << "Cancel the context" << std::endl;
+    } else {
+        std::cout << "Error  " << err->message() << std::endl;
     }
 }
 
@@ -43,13 +41,14 @@ int main(int argc, char** argv) {
     unsigned seed = std::random_device()();
     context::duration delay = 6s, timeout = 2s;
     CLI::App app("A request that is given up if the server is slow.", "lazy_server");
-    app.add_option("--seed", seed, "of the server's chance: 1 is quick, 2 is slow [random]");
+    app.add_option("--seed", seed, "of the chance: 1 makes the server quick, 2 slow [random]");
     add_duration(app, "--delay", delay, "how long the server takes when it is slow [6s]");
     add_duration(app, "--timeout", timeout, "how long the client waits [2s]");
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
-    std::signal(SIGPIPE, SIG_IGN);
-    const TestServer server = lazy_server(seed, delay);
+    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
+    const bool quick = std::mt19937(seed)() % 2 == 1;
+    const TestServer server = lazy_server(quick, delay);
     const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
     std::cout << "Hey, I'm going to do some work" << std::endl;
     {

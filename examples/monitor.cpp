@@ -17,27 +17,26 @@ class Monitor {
 public:
     explicit Monitor(context::duration check) : check_(check) {}
 
-    // start returns a context that ends when the monitor, which ends with ctx, has really stopped.
+    // start returns a context that ends when the monitor, which ends with ctx, has really stopped:
+    // the CancelFunc that the thread holds is destroyed when listen has returned, whatever the
+    // reason.
     Context start(const Context& ctx) {
         auto [stopped, confirm] = context::with_cancel(context::background());
-        confirm_ = std::move(confirm);  // stored before the thread starts, which calls it
-        thread_ = std::jthread([this, ctx] { listen(ctx); });
+        thread_ = std::jthread([this, ctx, confirm = std::move(confirm)] { listen(ctx); });
         return stopped;
     }
 
 private:
-    void listen(const Context& ctx) {
-        while (!context::sleep_for(ctx, 10ms)) {
+    void listen(const Context& ctx) const {
+        do {
             std::cout << "monitor check" << std::endl;
             std::this_thread::sleep_for(check_);
-        }
+        } while (!context::sleep_for(ctx, 10ms));
         std::cout << "shutting down monitor" << std::endl;
-        confirm_();
     }
 
-    const context::duration check_;  // how long a check takes, and is deaf
-    context::CancelFunc confirm_;
-    std::jthread thread_;  // last: its destructor joins before confirm_ is gone
+    const context::duration check_;  // how long a check takes, deaf to the context
+    std::jthread thread_;
 };
 
 int main(int argc, char** argv) {
@@ -52,7 +51,7 @@ int main(int argc, char** argv) {
     const Context stopped = monitor.start(ctx);
     std::this_thread::sleep_for(run_for);
     cancel();
-    if (!context::sleep_for(stopped, 2s)) {
+    if (!context::sleep_for(stopped, 2s)) {  // it slept to the end: no confirmation
         std::cerr << "monitor: it has not stopped in time" << std::endl;
         std::_Exit(1);  // its thread cannot be joined
     }

@@ -6,11 +6,8 @@
 // for it is signal.NotifyContext.
 //
 // Before: service_caller.cpp.
-#include <pthread.h>
-
 #include <csignal>
 #include <iostream>
-#include <latch>
 #include <syncstream>
 #include <thread>
 
@@ -23,6 +20,14 @@ using namespace std::chrono_literals;
 using context::Context;
 
 static std::osyncstream out() { return std::osyncstream(std::cout); }
+
+// end_by ends the process as the signal would have: the shell that started it sees 128 + number.
+// The signal must not be blocked on the thread that calls it.
+static void end_by(int signal_number) {
+    std::signal(signal_number, SIG_DFL);
+    std::raise(signal_number);
+}
+
 int main(int argc, char** argv) {
     context::duration grace = 2s, deaf = 0s;
     CLI::App app("A server that signals end in good order.", "server_shutdown");
@@ -37,16 +42,16 @@ int main(int argc, char** argv) {
     ::sigaddset(&signals, SIGTERM);
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread, which inherits it
 
-    int signal = 0;
+    int number = 0;
     const auto [root, cancel] = context::with_cancel(context::background());
     std::jthread waits_for_signal([&, &cancel = cancel] {
-        ::sigwait(&signals, &signal);
+        ::sigwait(&signals, &number);
+        out() << "signal " << number << ": telling the requests" << std::endl;
         cancel();
     });
 
-    std::latch at_work(1);
     const auto handler = [&](const Context& ctx, const auto&, httplib::Response& response) {
-        at_work.count_down();
+        out() << "a request is at work; press Ctrl-C" << std::endl;
         context::wait(ctx);
         std::this_thread::sleep_for(deaf);
         response.set_content("all that could be done", "text/plain");
@@ -56,25 +61,19 @@ int main(int argc, char** argv) {
         const auto [response, err] = http_get(context::background(), server.url());
         out() << "the client gets: " << (err ? err->message() : response.body) << std::endl;
     });
-    at_work.wait();
-    out() << "a request is at work; press Ctrl-C" << std::endl;
 
     context::wait(root);
-    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // the second one finds no thread waiting
-    out() << "signal " << signal << ": telling the request" << std::endl;
-    const auto end_as_by_signal = [&] {
-        std::signal(signal, SIG_DFL);
-        std::raise(signal);  // so the shell that started this sees a signal, and 128 + its number
-    };
+    // The second signal finds no thread waiting, and this one and those it starts not blocked.
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     const auto [period, drained] = context::with_timeout(context::background(), grace);
-    context::after_func(period, [&, &period = period] {
+    context::after_func(period, [&period = period, number] {
         if (period.err() == context::errc::canceled) return;
         out() << "the grace period is over" << std::endl;
-        end_as_by_signal();
+        end_by(number);
     });
     server.close();  // waits for the request
     client.join();
     drained();
     out() << "all is done" << std::endl;
-    end_as_by_signal();
+    end_by(number);
 }

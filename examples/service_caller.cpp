@@ -5,6 +5,8 @@
 // Before: middleware.cpp. Next: server_shutdown.cpp ends a server.
 #include <csignal>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 #include "flag/command_line.hpp"
 #include "flag/duration.hpp"
@@ -29,20 +31,20 @@ static TestServer::Handler tracked(const std::string& server, const TestServer::
 
 // ServiceCaller calls a service on behalf of the request whose context it is given.
 struct ServiceCaller {
-    // call sets `result`, or returns what went wrong.
-    std::optional<std::string> call(const Context& ctx, const std::string& data,
-                                    std::string& result) const {
-        const HttpOptions options{.headers = {{"X-Tracking-ID", *ctx.value(tracking_id)}}};
+    std::pair<std::string, std::optional<std::string>> call(const Context& ctx,
+                                                            const std::string& data) const {
+        HttpOptions options;
+        if (const auto* const id = ctx.value(tracking_id))
+            options.headers.emplace("X-Tracking-ID", *id);
         const auto [response, err] = http_get(ctx, url + "?data=" + data, options);
-        if (err) return err->message();
-        result = response.body;
-        if (response.status == 200) return std::nullopt;
-        return "unexpected status code " + std::to_string(response.status);
+        if (err) return {"", err->message()};
+        if (response.status == 200) return {response.body, {}};
+        return {"", "unexpected status code " + std::to_string(response.status)};
     }
-
     std::string url;
 };
 
+// serve does not hear that its caller has given up: only the end of its own server ends its sleep.
 static void serve(const Context& ctx, const Request& request, Response& response) {
     const std::string data = request.get_param_value("data");
     if (data == "slow" && context::sleep_for(ctx, 1h)) return;
@@ -56,25 +58,23 @@ int main(int argc, char** argv) {
     add_duration(app, "--limit", limit, "how long the first server gives a request [1s]");
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
-    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     const TestServer back(tracked("back", serve));
     const auto ask_back = [&](const Context& parent, const Request& request, Response& response) {
         const auto [ctx, cancel] = context::with_timeout(parent, limit);
-        std::string result;
-        const auto err =
-            ServiceCaller{back.url()}.call(ctx, request.get_param_value("data"), result);
+        const auto [result, err] =
+            ServiceCaller{back.url()}.call(ctx, request.get_param_value("data"));
         if (err) response.status = 500;
         response.set_content(err.value_or(result), "text/plain");
+        std::cout << "front has: " << err.value_or(result) << std::endl;
     };
     const TestServer front(tracked("front", ask_back));
 
     const ServiceCaller caller{front.url()};
     int id = 41;
     for (const std::string data : {"work", "broken", "slow"}) {
-        const Context ctx =
-            context::with_value(context::background(), tracking_id, std::to_string(++id));
-        std::string result;
-        const auto err = caller.call(ctx, data, result);
-        std::cout << (err ? *err + ": " : "") << result << std::endl;
+        const auto ctx = with_value(context::background(), tracking_id, std::to_string(++id));
+        const auto [result, err] = caller.call(ctx, data);
+        std::cout << "main has: " << err.value_or(result) << std::endl;
     }
 }

@@ -2,18 +2,19 @@
 //
 // Before: cancel_twice.cpp. Next: four_questions.cpp asks contexts of each kind what they know.
 #include <iostream>
+#include <string>
 
 #include "context.hpp"
 
 using context::Context;
 
-static const context::Key<int> user{"user"};
+static const context::Key<std::string> user{"user"};
 
 int main() {
     const auto [server, cancel_server] = context::with_cancel(context::background());
     const auto [first, cancel_first] = context::with_cancel(server);
     const auto [query, cancel_query] = context::with_cancel(first);
-    const Context named = context::with_value(first, user, 42);
+    const Context named = context::with_value(first, user, "gopher");
     const auto [reply, cancel_reply] = context::with_cancel(named);
     const auto [second, cancel_second] = context::with_cancel(server);
 

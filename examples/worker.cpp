@@ -1,7 +1,8 @@
 // worker: a worker with a context. It sleeps on it, so it is told at once when its time is over,
 // and its caller can wait for it without fear.
 //
-// Go's `select` on time.After and ctx.Done() is one call here: context::sleep_for.
+// Go's `select` on time.After and ctx.Done() is one call here: context::sleep_for. A sleep that the
+// deadline would cut short, or meet at its end, is always an error.
 //
 // Before: worker_abandoned.cpp leaves the worker running. Next: listeners.cpp cancels by hand.
 #include <iostream>

@@ -1,4 +1,5 @@
-// worker_bare: a worker that nobody can stop. Whoever started it waits for its last round.
+// worker_bare: a worker that nobody can stop. Whoever started it waits for its last round: here the
+// third, in the text it comes from the thousandth, half an hour later.
 //
 // Next: worker_abandoned.cpp stops waiting.
 #include <iostream>
@@ -20,7 +21,7 @@ int main(int argc, char** argv) {
     int rounds = 3;
     std::chrono::nanoseconds round = 2s;
     CLI::App app("A worker that nobody can stop.", "worker_bare");
-    app.add_option("--rounds", rounds, "how often it works [3]");
+    app.add_option("--rounds", rounds, "how often it works [3]")->check(CLI::NonNegativeNumber);
     add_duration(app, "--round", round, "how long a round takes [2s]");
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 

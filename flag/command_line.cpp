@@ -1,8 +1,31 @@
 #include "flag/command_line.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <string>
+
+namespace {
+
+// complain prints one line, whatever the message quotes.
+void complain(std::string message) {
+    std::ranges::replace_if(message, [](unsigned char c) { return c < ' ' || c == 127; }, '?');
+    std::cerr << message << std::endl;
+}
+
+void end_uncaught() {
+    try {
+        std::rethrow_exception(std::current_exception());
+    } catch (const std::exception& error) {
+        complain(error.what());
+    } catch (...) {
+        complain("unknown failure");
+    }
+    std::_Exit(1);
+}
+
+}  // namespace
 
 std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
     try {
@@ -10,10 +33,9 @@ std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
     } catch (const CLI::Success& asked_for_help) {
         return app.exit(asked_for_help);
     } catch (const CLI::ParseError& error) {
-        std::string line = app.get_name() + ": " + error.what() + "; see --help";
-        std::ranges::replace_if(line, [](unsigned char c) { return c < ' ' || c == 127; }, '?');
-        std::cerr << line << std::endl;
+        complain(app.get_name() + ": " + error.what() + "; see --help");
         return 2;
     }
+    std::set_terminate(end_uncaught);
     return std::nullopt;
 }

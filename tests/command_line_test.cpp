@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <exception>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -25,7 +26,9 @@ Parsed parse(std::string argument) {
     std::ostringstream out, err;
     std::streambuf* const usual_out = std::cout.rdbuf(out.rdbuf());
     std::streambuf* const usual_err = std::cerr.rdbuf(err.rdbuf());
+    const std::terminate_handler usual_end = std::get_terminate();
     parsed.exit_code = parse_command_line(app, 2, argv.data());
+    std::set_terminate(usual_end);
     std::cout.rdbuf(usual_out);
     std::cerr.rdbuf(usual_err);
     parsed.out = out.str();
