@@ -127,7 +127,8 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread'
 
-include examples/examples.mk bench/bench.mk tests/mutants/mutants.mk tests/fuzz/fuzz.mk
+include examples/examples.mk bench/bench.mk
+include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 
