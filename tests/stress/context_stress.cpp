@@ -552,8 +552,8 @@ private:
         const Handle child = derive_plain(h);
         watch_quietly(child, true);
         watch_quietly(h, true);
-        put(child);
         check(context::wait(h.ctx) == reason_of(h.member->cause), "wait has another reason");
+        put(child);
     }
 
     void watch_quietly(const Handle& h, bool elsewhere) {
