@@ -233,7 +233,8 @@ private:
 // World is one tree, with its model, from its root to the end of its last context.
 class World {
 public:
-    World(bool one_thread, bool keeps_contexts) : exact(one_thread), keeps(keeps_contexts) {}
+    World(bool one_thread, bool keeps_contexts, unsigned handles_in_use)
+        : exact(one_thread), keeps(keeps_contexts), width(handles_in_use) {}
 
     Member& add_member(Member* parent) {
         const std::lock_guard lock(mutex_);
@@ -267,8 +268,9 @@ public:
     void compare();
     void clear(std::mt19937& random);
 
-    const bool exact;  // there is one thread
-    const bool keeps;  // every context lives until the end
+    const bool exact;      // there is one thread
+    const bool keeps;      // every context lives until the end
+    const unsigned width;  // of `handles`: the fewer, the more often threads meet
     Shelf<Handle, 24> handles;
     Shelf<std::unique_ptr<Watch>, 8> quiet;  // callbacks that only look
     Shelf<std::unique_ptr<Watch>, 8> busy;   // callbacks that change something
@@ -456,10 +458,10 @@ private:
     static void begin(const char* what) { mine->what = what; }
 
     Handle pick() {
-        Handle h = world_.handles.copy(random_());
+        Handle h = world_.handles.copy(random(world_.width));
         return h.member ? h : root_;
     }
-    void put(Handle h) { world_.handles.exchange(random_(), std::move(h)); }
+    void put(Handle h) { world_.handles.exchange(random(world_.width), std::move(h)); }
 
     void cancel(const Handle& h) {
         if (h.member != root_.member) world_.cancel(h);
@@ -568,7 +570,7 @@ private:
         const unsigned kind = random(8);
         if (kind < 3) return watch_quietly(h, false);
         Tally& tally = world_.add_tally(*h.member, false);
-        if (kind < 4) return OneShot::register_on(h.ctx, tally);
+        if (kind < 4 && h.member->can_end) return OneShot::register_on(h.ctx, tally);
         world_.busy.exchange(random_(), std::make_unique<Watch>(h.ctx, tally, action(h)));
     }
 
@@ -647,7 +649,8 @@ private:
 void run_round(std::mt19937& random, unsigned threads, unsigned most) {
     ++rounds;
     const auto steps = 1 + random() % most;
-    World world(threads == 1, random() % 2 == 0);
+    const auto width = static_cast<unsigned>(1 + random() % 24);
+    World world(threads == 1, random() % 2 == 0, width);
     Handle root{&world.add_member(nullptr)};
     {
         auto made = context::with_cancel(context::background());
