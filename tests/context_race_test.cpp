@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <random>
 #include <thread>
 
 #include "context.hpp"
@@ -68,9 +70,9 @@ private:
 };
 
 // for_a_while calls f up to 300,000 times, and for no longer than two seconds.
-void for_a_while(const std::function<void(int)>& f) {
+void for_a_while(const std::function<void()>& f) {
     const auto end = steady_clock::now() + 2s;
-    for (int i = 0; i < 300'000 && (i % 64 || steady_clock::now() < end); ++i) f(i);
+    for (int i = 0; i < 300'000 && steady_clock::now() < end; ++i) f();
 }
 
 void spin_for(steady_clock::duration d) {
@@ -80,11 +82,15 @@ void spin_for(steady_clock::duration d) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Bounded, "a context derived while its parent is cancelled is not forgotten") {
+// The siblings get their reasons before the parent does, which keeps the tree locked for a while.
+TEST_CASE_FIXTURE(Bounded, "a context derived while its parent is being ended is not forgotten") {
     Rival rival;
     int forgotten = 0;
-    for_a_while([&](int) {
-        const auto [parent, cancel] = context::with_cancel(context::background());
+    for_a_while([&] {
+        const auto [top, cancel] = context::with_cancel(context::background());
+        const auto [parent, cancel_parent] = context::with_cancel(top);
+        std::array<context::Cancellable, 30> siblings;
+        for (auto& each : siblings) each = context::with_cancel(top);
         context::Cancellable child;
         rival.race([&] { cancel(); }, [&] { child = context::with_cancel(parent); });
         if (child.ctx.err() != errc::canceled) ++forgotten;
@@ -95,7 +101,7 @@ TEST_CASE_FIXTURE(Bounded, "a context derived while its parent is cancelled is n
 TEST_CASE_FIXTURE(Bounded, "two threads that ask for the first token get the same one") {
     Rival rival;
     int different = 0;
-    for_a_while([&](int) {
+    for_a_while([&] {
         const auto [ctx, cancel] = context::with_cancel(context::background());
         std::stop_token mine, its;
         rival.race([&] { mine = ctx.done(); }, [&] { its = ctx.done(); });
@@ -105,14 +111,24 @@ TEST_CASE_FIXTURE(Bounded, "two threads that ask for the first token get the sam
     CHECK(different == 0);
 }
 
-// Whenever the timer thread has ended a context, it looks for the next deadline and sleeps. That
-// one is made here at the same moment. If it were missed, it would be waited for until `later`.
+// Once a callback has returned, the timer thread looks for the next deadline and sleeps. That one
+// is made here at about the same moment. If it were missed, it would be served with `later`.
 TEST_CASE_FIXTURE(Bounded, "a deadline made while the timer thread is about to sleep is served") {
+    struct Entry {
+        Entry(const context::Context& parent, const std::function<void()>& f)
+            : made(context::with_timeout(parent, 30us)), on_done(made.ctx.done(), f) {}
+        const context::Cancellable made;
+        const std::stop_callback<std::function<void()>> on_done;
+    };
+    std::minstd_rand random;
     const auto [later, cancel_later] = context::with_timeout(context::background(), 1h);
-    for_a_while([&](int i) {
-        const auto [ctx, cancel] = context::with_timeout(later, 20us);
-        while (!ctx.err()) continue;
-        spin_for(i % 1500 * 1ns);
+    std::array<std::optional<Entry>, 2> entries;  // the callback of the one before may still run
+    std::size_t i = 0;
+    for_a_while([&, &parent = later] {
+        std::optional<Entry>& entry = entries[++i % 2];
+        entry.emplace(parent, [] { spin_for(600ns); });
+        while (!entry->made.ctx.err()) continue;
+        spin_for(random() % 1300 * 1ns);
     });
     CHECK_FALSE(later.err());
 }
