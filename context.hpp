@@ -626,12 +626,15 @@ inline void Service::stop() noexcept {
     thread_.join();
 }
 
-// running returns the one object of a class of services, with its thread started.
+// running returns the one object of a class of services, with its thread started. What fails is
+// tried again by the next call.
 template <class S>
 S& running() {
     static S& service = *new S;
-    static const bool stops_at_exit = std::atexit([] { service.stop(); }) == 0;
-    if (!stops_at_exit) throw std::bad_alloc();
+    [[maybe_unused]] static const bool stops_at_exit = [] {
+        if (std::atexit([] { service.stop(); }) != 0) throw std::bad_alloc();
+        return true;
+    }();
     return service;
 }
 

@@ -116,3 +116,7 @@ TEST_CASE("cancelling allocates nothing and starts no thread") {
 TEST_CASE("what fails for want of memory has changed nothing") {
     CHECK(run("out_of_memory") == "ok\n");
 }
+
+TEST_CASE("whatever fails at the first use of any function, it has changed nothing") {
+    CHECK(run("each_fault") == "ok\n");
+}

@@ -1,5 +1,6 @@
-// Ends while the helper thread of after_func runs one function and another one waits: the exit waits
-// for the first, so that it may use what is older than the helper thread, and drops the second.
+// Ends while the helper thread of after_func runs one function and another one waits: the exit
+// waits for the first, so that it may use what is older than the helper thread, and drops the
+// second.
 #include <cstdio>
 #include <latch>
 
