@@ -410,7 +410,7 @@ void World::clear(std::mt19937& random) {
     for (std::size_t i = 0; i < deferrals.places; ++i) {
         if (const Deferral d = deferrals.exchange(i, {}); d.stop()) d.tally->when_removed = 0;
     }
-    std::array<std::size_t, handles.places> order;
+    std::array<std::size_t, decltype(handles)::places> order;
     std::iota(order.begin(), order.end(), 0U);
     std::shuffle(order.begin(), order.end(), random);
     for (const std::size_t i : order) {
