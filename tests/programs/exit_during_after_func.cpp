@@ -1,6 +1,9 @@
 // Ends while the helper thread of after_func runs one function and another one waits: the exit
 // waits for the first, so that it may use what is older than the helper thread, and drops the
 // second.
+#include <dlfcn.h>
+#include <pthread.h>
+
 #include <cstdio>
 #include <latch>
 
@@ -10,7 +13,7 @@ namespace {
 
 // These are never destroyed, so that the functions may still use them.
 std::latch& entered = *new std::latch(1);
-std::latch& torn_down = *new std::latch(1);
+std::latch& joining = *new std::latch(1);
 std::atomic<bool> finished = false;
 std::atomic<bool> second_has_run = false;
 
@@ -21,21 +24,24 @@ struct Older {
     }
 };
 
-struct Younger {
-    ~Younger() { torn_down.count_down(); }
-};
-
 }  // namespace
+
+// The exit has come to where it waits for the helper thread.
+extern "C" int pthread_join(pthread_t thread, void** result) {
+    joining.count_down();
+    static const auto real =
+        reinterpret_cast<decltype(&pthread_join)>(::dlsym(RTLD_NEXT, "pthread_join"));
+    return real(thread, result);
+}
 
 int main() {
     static Older older;
     const auto [ctx, cancel] = context::with_cancel(context::background());
     context::after_func(ctx, [] {
         entered.count_down();
-        torn_down.wait();
+        joining.wait();
         finished = true;
     });
-    static Younger younger;
     cancel();
     entered.wait();
     context::after_func(ctx, [] { second_has_run = true; });
