@@ -21,6 +21,9 @@ using Phase = HttpError::Phase;
 // milliseconds can count.
 constexpr std::chrono::hours no_limit{24 * 24};
 
+// A 304 has no body, whatever length it declares; the library (cpp-httplib 0.11) waits for one.
+constexpr int not_modified = 304;
+
 void configure(httplib::Client& client) {
     client.set_connection_timeout(no_limit);
     client.set_read_timeout(no_limit);
@@ -147,6 +150,11 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
     BodyLength length;
     bool too_long = false;
     const auto take_head = [&](const httplib::Response& head) {
+        if (head.status == not_modified) {
+            response.status = head.status;
+            response.headers = {head.headers.begin(), head.headers.end()};
+            return false;
+        }
         length = body_length(head);
         if (!length.error.empty()) return false;
         phase = Phase::read;
@@ -164,6 +172,7 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
     // The library reports a stop as a read error or, where no length was declared, as a success.
     if (const std::error_code err = ctx.err()) return failed(phase, err.message());
     if (socket.error()) return failed(phase, socket.error().message());
+    if (response.status == not_modified) return {std::move(response), std::nullopt};
     if (!length.error.empty()) return failed(phase, length.error);
     if (too_long) {
         return failed(phase, "body is longer than " + std::to_string(options.max_body) + " bytes");

@@ -372,6 +372,20 @@ TEST_CASE("an endless body ends the call at max_body, without a deadline") {
     }
 }
 
+TEST_CASE("a 304 has no body, whatever length it declares, and ends with its headers") {
+    std::latch answered(1);
+    const ScriptedServer server([&answered](Socket& client) {
+        client.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\nETag: \"1\"\r\n\r\n");
+        answered.wait();
+    });
+    const auto [response, error] = http_get(context::background(), server.url());
+    answered.count_down();
+    CHECK_FALSE(error);
+    CHECK(response.status == 304);
+    CHECK(response.headers.find("etag")->second == "\"1\"");
+    CHECK(response.body.empty());
+}
+
 TEST_CASE("a header that would break the request is refused before anything is sent") {
     const Listener listener;
     for (const auto& [name, value] :
