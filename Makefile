@@ -30,11 +30,12 @@ LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.cpp bench/*.cpp \
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
 	examples/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
-SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp)
+SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp \
+	tests/stress/http_*.cpp tests/faults/*.cpp tests/library_faults/*.cpp)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 COMPILE = $(CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) $(CXXFLAGS) -pthread
@@ -128,7 +129,7 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 		-fsanitize=thread'
 
 include examples/examples.mk bench/bench.mk
-include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk
+include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 

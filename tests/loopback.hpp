@@ -32,6 +32,7 @@ private:
 class Listener {
 public:
     explicit Listener(int backlog = 16);
+    int fd() const { return socket_.fd(); }
     int port() const { return port_; }
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
     Socket accept() const;  // none once shut_down() was called
