@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // Workers are the threads that serve connections. The library's own ThreadPool hangs or ends the
-// process if one of its threads cannot be started.
+// process if one of its threads cannot be started, or if memory runs out.
 class Workers : public httplib::TaskQueue {
 public:
     explicit Workers(std::size_t count) {
@@ -34,9 +34,13 @@ public:
     // Newer versions of the library want to hear whether there was room.
     using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
     Enqueued enqueue(std::function<void()> job) override {
-        const std::lock_guard lock(mutex_);
-        jobs_.push_back(std::move(job));
-        wake_.notify_one();
+        try {
+            const std::lock_guard lock(mutex_);
+            jobs_.push_back(std::move(job));
+            wake_.notify_one();
+        } catch (const std::bad_alloc&) {
+            serve(job);  // which push_back has not touched
+        }
         return static_cast<Enqueued>(true);
     }
 
@@ -53,8 +57,17 @@ private:
             const std::function<void()> job = std::move(jobs_.front());
             jobs_.pop_front();
             lock.unlock();
-            job();
+            serve(job);
             lock.lock();
+        }
+    }
+
+    // serve does not let an exception end the process. The library throws std::bad_alloc, and then
+    // does not close the connection: its client waits until it gives up.
+    static void serve(const std::function<void()>& job) {
+        try {
+            job();
+        } catch (const std::exception&) {
         }
     }
 

@@ -119,4 +119,7 @@ TEST_CASE("what fails for want of memory has changed nothing") {
 
 TEST_CASE("whatever fails at the first use of any function, it has changed nothing") {
     CHECK(run("each_fault") == "ok\n");
+
+TEST_CASE("a server starts whole or not at all, and outlives the end of memory while it answers") {
+    CHECK(run("test_server_faults") == "ok\n");
 }
