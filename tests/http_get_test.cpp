@@ -372,6 +372,72 @@ TEST_CASE("an endless body ends the call at max_body, without a deadline") {
     }
 }
 
+TEST_CASE(
+    "a connection that is reset in the middle of the body is an error, however that is framed") {
+    for (const std::string answer :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n0123456789",
+          "HTTP/1.1 200 OK\r\n\r\n0123456789"}) {
+        CAPTURE(answer);
+        const ScriptedServer server([&](Socket& client) {
+            client.send(answer);
+            client.reset();
+        });
+        const HttpResult result = http_get(context::background(), server.url());
+        REQUIRE(result.error);
+        CHECK(result.error->reason.starts_with("body ended early"));
+    }
+}
+
+TEST_CASE("an answer that comes a byte at a time is whole") {
+    for (const std::string answer :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nslow\r\n0\r\n\r\n",
+          "HTTP/1.1 200 OK\r\n\r\nslow"}) {
+        CAPTURE(answer);
+        std::promise<int> server_port;
+        const ScriptedServer server([&](Socket& client) {
+            const int port = server_port.get_future().get();
+            for (const char byte : answer) {
+                client.send({byte});
+                wait_for([&] { return client_has_read_all(port); });
+            }
+        });
+        server_port.set_value(server.port());
+        const auto [response, error] = http_get(context::background(), server.url());
+        CHECK_FALSE(error);
+        CHECK(response.body == "slow");
+    }
+}
+
+TEST_CASE("endless headers end with the context, if the library sets no limit") {
+    const auto [ctx, cancel] = context::with_cancel(context::background());
+    const ScriptedServer server([&cancel = cancel](Socket& client) {
+        client.send("HTTP/1.1 200 OK\r\n");
+        const std::string header = "X-Header: " + std::string(1000, 'x') + "\r\n";
+        for (int sent = 0; ::send(client.fd(), header.data(), header.size(), MSG_NOSIGNAL) > 0;
+             ++sent) {
+            if (sent == 1000) cancel();
+        }
+    });
+    const HttpResult result = http_get(ctx, server.url());
+    REQUIRE(result.error);
+    CHECK(result.error->phase == Phase::response);
+}
+
+TEST_CASE("a peer that resets while a large request is sent is an error, and no SIGPIPE ends us") {
+    const Listener listener;
+    std::jthread server([&] {
+        Socket client = listener.accept();
+        client.read_until("\r\n");
+        client.reset();
+    });
+    const HttpResult result = http_get(context::background(), listener.url(),
+                                       {.headers = {{"X-Long", std::string(32'000'000, 'x')}}});
+    REQUIRE(result.error);
+    CHECK(result.error->phase == Phase::response);
+}
+
 TEST_CASE("a 304 has no body, whatever length it declares, and ends with its headers") {
     std::latch answered(1);
     const ScriptedServer server([&answered](Socket& client) {

@@ -120,6 +120,18 @@ TEST_CASE("what fails for want of memory has changed nothing") {
 TEST_CASE("whatever fails at the first use of any function, it has changed nothing") {
     CHECK(run("each_fault") == "ok\n");
 
+TEST_CASE("a request whose memory runs out throws or fails, and leaves nothing behind") {
+    CHECK(run("http_get_out_of_memory") == "ok\n");
+}
+
 TEST_CASE("a server starts whole or not at all, and outlives the end of memory while it answers") {
     CHECK(run("test_server_faults") == "ok\n");
+}
+
+TEST_CASE("without descriptors requests and starts fail, and a server waits until it has some") {
+    CHECK(run("no_descriptors") == "ok\n");
+}
+
+TEST_CASE("signals whose handler restarts nothing end no wait and fail no request") {
+    CHECK(run("signals") == "ok\n");
 }

@@ -1,0 +1,125 @@
+// Descriptors run out. http_get returns an error and a TestServer that starts throws; one that runs
+// answers as soon as there are descriptors again, and closes without.
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <latch>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "net/http_get.hpp"
+#include "net/test_server.hpp"
+#include "tests/loopback.hpp"
+
+namespace {
+
+void check(bool ok, const char* what) {
+    if (ok) return;
+    std::printf("failed: %s\n", what);
+    std::exit(1);
+}
+
+// Exhausted leaves no more than `count` descriptors as long as it lives.
+class Exhausted {
+public:
+    explicit Exhausted(int count = 0) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        while (fds_.size() < 8) fds_.emplace_back(::dup(STDIN_FILENO));
+        const rlimit now{static_cast<rlim_t>(fds_.back().fd()) + 1, before_.rlim_max};
+        ::setrlimit(RLIMIT_NOFILE, &now);
+        for (; count > 0; --count) fds_.pop_back();
+    }
+    ~Exhausted() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+    std::vector<Socket> fds_;
+};
+
+void answer(const context::Context&, const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok", "text/plain");
+}
+
+void request() {
+    const Listener listener;
+    const pid_t server = ::fork();
+    if (server == 0) {
+        for (;;) {
+            const Socket client = listener.accept();
+            client.read_until("\r\n\r\n");
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    }
+    const int descriptors = open_descriptors();
+    int failures = 0;
+    for (bool succeeded = false; !succeeded; ++failures) {
+        {
+            const Exhausted exhausted(failures);
+            const auto [response, error] = http_get(context::background(), listener.url());
+            succeeded = response.body == "ok";
+            check(succeeded || error, "an error or a success");
+            check(failures != 1 || error->reason == "Too many open files", "the reason");
+        }
+        check(open_descriptors() == descriptors, "descriptors after a request");
+    }
+    check(failures == 3, "a request needs two descriptors");
+    ::kill(server, SIGKILL);
+    ::waitpid(server, nullptr, 0);
+}
+
+void start() {
+    const int descriptors = open_descriptors();
+    {
+        const Exhausted exhausted;
+        try {
+            const TestServer server(answer);
+            check(false, "a server without a descriptor");
+        } catch (const std::system_error& error) {
+            check(error.code() == std::errc::too_many_files_open, "why a server did not start");
+        }
+    }
+    check(open_descriptors() == descriptors, "descriptors after a start");
+}
+
+// An accept that waits has its descriptor already: that goes to the first client.
+void accept(bool close_meanwhile) {
+    std::latch first_held(1);
+    TestServer server([&first_held](const context::Context& ctx, const httplib::Request& request,
+                                    httplib::Response& response) {
+        response.set_content("ok", "text/plain");
+        if (request.path != "/hold") return;
+        first_held.count_down();
+        context::wait(ctx);
+    });
+    const int port = std::stoi(server.url().substr(server.url().rfind(':') + 1));
+    const Socket first(::socket(AF_INET, SOCK_STREAM, 0));
+    const Socket second(::socket(AF_INET, SOCK_STREAM, 0));
+    {
+        const Exhausted exhausted;
+        check(connects(first, port) && connects(second, port), "the kernel connects");
+        first.send("GET /hold HTTP/1.1\r\n\r\n");
+        first_held.wait();
+        second.send("GET / HTTP/1.1\r\n\r\n");
+        pollfd readable{second.fd(), POLLIN, 0};
+        check(::poll(&readable, 1, 20) == 0, "no answer without a descriptor");
+        if (close_meanwhile) server.close();
+    }
+    check(close_meanwhile || second.read_until("ok").ends_with("ok"), "an answer thereafter");
+}
+
+}  // namespace
+
+int main() {
+    std::signal(SIGPIPE, SIG_IGN);
+    request();
+    start();
+    accept(false);
+    accept(true);
+    std::puts("ok");
+}
