@@ -4,6 +4,8 @@ HTTP_STRESS := $(addprefix $(BUILD)/tests/stress/,http_stress http_load)
 REQUESTS ?= 10000
 .PHONY: http-stress
 
+stress: http-stress
+
 http-stress: $(HTTP_STRESS)  ## end thousands of requests at random moments, and count what is left
 	$(BUILD)/tests/stress/http_stress --requests $(REQUESTS)
 	$(BUILD)/tests/stress/http_load
