@@ -78,10 +78,10 @@ void sleep_and_wait() {
 void connect() {
     const FullListener server;
     const auto [ctx, cancel] = context::with_cancel(context::background());
-    std::jthread canceller([&cancel = cancel] {
+    std::jthread canceller([&cancel_it = cancel] {
         const Quiet quiet;
         await_signals(500);
-        cancel();
+        cancel_it();
     });
     const HttpResult result = http_get(ctx, server.url());
     check(result.error && result.error->reason == "context canceled", "connecting");
@@ -128,7 +128,7 @@ void serve_and_close() {
             const auto [response, error] = http_get(context::background(), server.url());
             check(!error && response.body == "ok", error ? error->reason.c_str() : "the answer");
         }
-        std::jthread waiting([&server, url = server.url() + "/wait"] {
+        std::jthread waiting([url = server.url() + "/wait"] {
             const auto [response, error] = http_get(context::background(), url);
             check(error || response.body == "ok", "the answer at the end");
         });

@@ -121,8 +121,8 @@ int main(int argc, char** argv) {
     std::vector<std::jthread> threads;
     try {
         for (int i = 0; i < requests; ++i) {
-            threads.emplace_back([&, &ctx = ctx] {
-                const HttpResult result = http_get(ctx, server.url());
+            threads.emplace_back([&, &shared = ctx] {
+                const HttpResult result = http_get(shared, server.url());
                 const bool ended = result.error && result.error->reason == "context canceled";
                 if (ended) {
                     ++cancelled;
