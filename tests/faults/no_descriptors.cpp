@@ -5,10 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <latch>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -87,30 +88,36 @@ void start() {
     check(open_descriptors() == descriptors, "descriptors after a start");
 }
 
-// An accept that waits has its descriptor already: that goes to the first client.
+// An accept that waits has its descriptor already: so one client may be served.
 void accept(bool close_meanwhile) {
-    std::latch first_held(1);
-    TestServer server([&first_held](const context::Context& ctx, const httplib::Request& request,
-                                    httplib::Response& response) {
-        response.set_content("ok", "text/plain");
-        if (request.path != "/hold") return;
-        first_held.count_down();
-        context::wait(ctx);
-    });
+    const auto [held, let_go] = context::with_cancel(context::background());
+    std::atomic<int> at_work = 0;
+    TestServer server(
+        [&at_work](const context::Context& ctx, const auto&, httplib::Response& response) {
+            ++at_work;
+            context::wait(ctx);
+            response.set_content("ok", "text/plain");
+        },
+        held);
     const int port = std::stoi(server.url().substr(server.url().rfind(':') + 1));
-    const Socket first(::socket(AF_INET, SOCK_STREAM, 0));
-    const Socket second(::socket(AF_INET, SOCK_STREAM, 0));
+    std::array<Socket, 3> clients;
+    for (Socket& client : clients) client = Socket(::socket(AF_INET, SOCK_STREAM, 0));
     {
         const Exhausted exhausted;
-        check(connects(first, port) && connects(second, port), "the kernel connects");
-        first.send("GET /hold HTTP/1.1\r\n\r\n");
-        first_held.wait();
-        second.send("GET / HTTP/1.1\r\n\r\n");
-        pollfd readable{second.fd(), POLLIN, 0};
-        check(::poll(&readable, 1, 20) == 0, "no answer without a descriptor");
+        for (const Socket& client : clients) {
+            check(connects(client, port), "the kernel connects");
+            client.send("GET / HTTP/1.1\r\n\r\n");
+        }
+        ::poll(nullptr, 0, 20);
+        check(at_work <= 1, "no request is taken without a descriptor");
         if (close_meanwhile) server.close();
     }
-    check(close_meanwhile || second.read_until("ok").ends_with("ok"), "an answer thereafter");
+    if (close_meanwhile) return;
+    check(wait_for([&] { return at_work == 3; }), "all are taken once there are descriptors");
+    let_go();
+    for (const Socket& client : clients) {
+        check(client.read_until("ok").ends_with("ok"), "all are answered");
+    }
 }
 
 }  // namespace
