@@ -115,17 +115,20 @@ $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/st
 	$(CXX) -std=c++$* $(WARNINGS) $(CPPFLAGS) -I. $(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
 	$@
 
+# SANITIZED says what runs: it may be stress, too.
+#
 # g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
 # opens a pipe, which fails where a test has taken the descriptors away.
+SANITIZED ?= test examples
 asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan: export UBSAN_OPTIONS = print_stacktrace=1
 asan:  ## run all tests and examples with the sanitizers for addresses, leaks and undefined behaviour
-	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+	@$(MAKE) --no-print-directory $(SANITIZED) BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
 tsan:  ## run all tests and examples with the sanitizer for threads
-	@$(MAKE) --no-print-directory test examples BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+	@$(MAKE) --no-print-directory $(SANITIZED) BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread'
 
 include examples/examples.mk bench/bench.mk

@@ -6,8 +6,8 @@
 #include <optional>
 
 // parse_command_line reads the arguments into the options of `app`. It returns the exit code if the
-// program is to end at once: 0 after --help, 2 after a mistake, which one line of stderr names. From
-// then on an exception that nobody catches ends the program with such a line, too, and with 1.
+// program is to end at once: 0 after --help, 2 after a mistake, which one line of stderr names.
+// From then on an exception that nobody catches ends the program with such a line, too, and with 1.
 std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv);
 
 #endif  // FLAG_COMMAND_LINE_HPP

@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
-#include <random>
 #include <thread>
 
 #include "context.hpp"
@@ -75,11 +74,6 @@ void for_a_while(const std::function<void()>& f) {
     for (int i = 0; i < 300'000 && steady_clock::now() < end; ++i) f();
 }
 
-void spin_for(steady_clock::duration d) {
-    const auto end = steady_clock::now() + d;
-    while (steady_clock::now() < end) continue;
-}
-
 }  // namespace
 
 // The siblings get their reasons before the parent does, which keeps the tree locked for a while.
@@ -116,26 +110,4 @@ TEST_CASE_FIXTURE(Bounded, "two threads that ask for the first token get the sam
         if (mine != its) ++different;
     });
     CHECK(different == 0);
-}
-
-// Once a callback has returned, the timer thread looks for the next deadline and sleeps. That one
-// is made here at about the same moment. If it were missed, it would be served with `later`.
-TEST_CASE_FIXTURE(Bounded, "a deadline made while the timer thread is about to sleep is served") {
-    struct Entry {
-        Entry(const context::Context& parent, const std::function<void()>& f)
-            : made(context::with_timeout(parent, 30us)), on_done(made.ctx.done(), f) {}
-        const context::Cancellable made;
-        const std::stop_callback<std::function<void()>> on_done;
-    };
-    std::minstd_rand random;
-    const auto [later, cancel_later] = context::with_timeout(context::background(), 1h);
-    std::array<std::optional<Entry>, 2> entries;  // the callback of the one before may still run
-    std::size_t i = 0;
-    for_a_while([&, &parent = later] {
-        std::optional<Entry>& entry = entries[++i % 2];
-        entry.emplace(parent, [] { spin_for(600ns); });
-        while (!entry->made.ctx.err()) continue;
-        spin_for(random() % 1300 * 1ns);
-    });
-    CHECK_FALSE(later.err());
 }

@@ -399,8 +399,8 @@ TEST_CASE("an answer that comes a byte at a time is whole") {
         const ScriptedServer server([&](Socket& client) {
             const int port = server_port.get_future().get();
             for (const char byte : answer) {
-                client.send({byte});
                 wait_for([&] { return client_has_read_all(port); });
+                client.send({byte});
             }
         });
         server_port.set_value(server.port());
