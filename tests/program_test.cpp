@@ -116,6 +116,16 @@ TEST_CASE("a standard output that takes nothing is reported") {
           "context_cancel: cannot write to standard output\nexit 1\n");
 }
 
+TEST_CASE("a reader that leaves after a line ends the program with a message, not by a signal") {
+    const std::string text =
+        run("{ $PROGRAM true; echo \"program: $?\" >&2; } | head -n 1 >/dev/null").text;
+    const bool in_time = text == "program: 0\nexit 0\n";
+    const bool too_late =
+        text == "context_cancel: cannot write to standard output\nprogram: 1\nexit 0\n";
+    CAPTURE(text);
+    CHECK((in_time || too_late));
+}
+
 TEST_CASE("--version names the version of the library too") {
     const std::regex version(
         R"(context_cancel \d+\.\d+\.\d+ \(cpp-httplib \d+\.\d+\.\d+\)\nexit 0\n)");

@@ -21,7 +21,7 @@ fuzz: $(FUZZERS:%=$(FUZZ)/%)  ## fuzz for FUZZ_SECONDS each (60)
 
 fuzz-corpus: $(FUZZERS:%=$(FUZZ)/%)
 	for name in $(FUZZERS); do \
-		$(FUZZ)/$$name -merge=1 -verbosity=0 tests/fuzz/corpus/$$name $(FUZZ)/corpus/$$name || exit 1; \
+		$(FUZZ)/$$name -set_cover_merge=1 -verbosity=0 tests/fuzz/corpus/$$name $(FUZZ)/corpus/$$name || exit 1; \
 	done
 
 $(FUZZ)/url: tests/fuzz/url_fuzz.cpp net/url.cpp net/url.hpp $(BUILD)/flags

@@ -30,8 +30,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// --- Progress and findings
-// ------------------------------------------------------------------------
+// --- Progress and findings ---
 
 std::uint32_t seed = 0;
 std::atomic<std::uint64_t> operations = 0;
@@ -88,8 +87,7 @@ void watch_over(const std::stop_token& stop) {
     }
 }
 
-// --- The model
-// ------------------------------------------------------------------------------------
+// --- The model ---
 
 // Member is what is known of one context.
 struct Member {
@@ -428,8 +426,7 @@ void World::clear(std::mt19937& random) {
     await([] { return Counted::alive == 0; });
 }
 
-// --- The operations
-// -------------------------------------------------------------------------------
+// --- The operations ---
 
 // Worker is one thread's hand in a world.
 class Worker {
@@ -642,8 +639,7 @@ private:
     const Handle& root_;
 };
 
-// --- Rounds
-// ---------------------------------------------------------------------------------------
+// --- Rounds ---
 
 // run_round lets threads take up to `most` steps each in a world of their own.
 void run_round(std::mt19937& random, unsigned threads, unsigned most) {
