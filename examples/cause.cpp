@@ -22,6 +22,6 @@ static void upload(const Context& ctx) {
 
 int main() {
     const auto [ctx, cancel] = context::with_cancel_cause(context::background());
-    std::jthread uploader([&ctx = ctx] { upload(ctx); });
+    std::jthread uploader([&ctx] { upload(ctx); });
     cancel(write_file());  // without a cause, had there been no error
 }

@@ -31,7 +31,7 @@ static Found first(const Context& parent, const std::string& query,
     {
         std::vector<std::jthread> searches;
         for (const Search& replica : replicas) {
-            searches.emplace_back([&, &ctx = ctx, &cancel = cancel] {
+            searches.emplace_back([&] {
                 Found found = replica(ctx, query);
                 if (won.exchange(true)) return;
                 winner = std::move(found);

@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
     const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
     std::cout << "Hey, I'm going to do some work" << std::endl;
     {
-        std::jthread worker([&ctx = ctx, &server] { work(ctx, server.url()); });
+        std::jthread worker([&ctx, &server] { work(ctx, server.url()); });
     }  // waits for the worker
     std::cout << "Finished. I'm going home" << std::endl;
 }

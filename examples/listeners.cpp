@@ -26,7 +26,7 @@ int main() {
     std::latch waiting(count);
     std::vector<std::jthread> listeners;
     for (int id = 0; id < count; ++id) {
-        listeners.emplace_back([&ctx = ctx, &waiting, id] { listener(ctx, id, waiting); });
+        listeners.emplace_back([&ctx, &waiting, id] { listener(ctx, id, waiting); });
     }
     waiting.wait();
     out() << "canceling the context" << std::endl;

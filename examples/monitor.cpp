@@ -22,7 +22,7 @@ public:
     // reason.
     Context start(const Context& ctx) {
         auto [stopped, confirm] = context::with_cancel(context::background());
-        thread_ = std::jthread([this, ctx, confirm = std::move(confirm)] { listen(ctx); });
+        thread_ = std::jthread([this, ctx, confirms = std::move(confirm)] { listen(ctx); });
         return stopped;
     }
 

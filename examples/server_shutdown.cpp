@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
 
     int number = 0;
     const auto [root, cancel] = context::with_cancel(context::background());
-    std::jthread waits_for_signal([&, &cancel = cancel] {
+    std::jthread waits_for_signal([&] {
         ::sigwait(&signals, &number);
         out() << "signal " << number << ": telling the requests" << std::endl;
         cancel();
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
     // The second signal finds no thread waiting, and this one and those it starts not blocked.
     ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     const auto [period, drained] = context::with_timeout(context::background(), grace);
-    context::after_func(period, [&period = period, number] {
+    context::after_func(period, [&period, number] {
         if (period.err() == context::errc::canceled) return;
         out() << "the grace period is over" << std::endl;
         end_by(number);

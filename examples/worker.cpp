@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
     std::cout << "Hey, I'm going to do some work" << std::endl;
     {
-        std::jthread worker([&ctx = ctx, round] { work(ctx, round); });
+        std::jthread worker([&ctx, round] { work(ctx, round); });
     }  // waits for the worker
     std::cout << "Finished. I'm going home" << std::endl;
 }

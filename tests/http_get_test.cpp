@@ -412,7 +412,7 @@ TEST_CASE("an answer that comes a byte at a time is whole") {
 
 TEST_CASE("endless headers end with the context, if the library sets no limit") {
     const auto [ctx, cancel] = context::with_cancel(context::background());
-    const ScriptedServer server([&cancel = cancel](Socket& client) {
+    const ScriptedServer server([&cancel](Socket& client) {
         client.send("HTTP/1.1 200 OK\r\n");
         const std::string header = "X-Header: " + std::string(1000, 'x') + "\r\n";
         for (int sent = 0; ::send(client.fd(), header.data(), header.size(), MSG_NOSIGNAL) > 0;

@@ -2,9 +2,10 @@
 
 HTTP_STRESS := $(addprefix $(BUILD)/tests/stress/,http_stress http_load)
 REQUESTS ?= 10000
-.PHONY: http-stress
+.PHONY: http-stress stress-programs
 
 stress: http-stress
+stress-programs: $(STRESS_PROGRAMS) $(HTTP_STRESS)
 
 http-stress: $(HTTP_STRESS)  ## end thousands of requests at random moments, and count what is left
 	$(BUILD)/tests/stress/http_stress --requests $(REQUESTS)
