@@ -123,13 +123,13 @@ SANITIZED ?= test examples
 asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan: export UBSAN_OPTIONS = print_stacktrace=1
 asan:  ## run all tests and examples with the sanitizers for addresses, leaks and undefined behaviour
-	@$(MAKE) --no-print-directory $(SANITIZED) BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
-		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer'
+	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer' || exit 1; done
 
 tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
 tsan:  ## run all tests and examples with the sanitizer for threads
-	@$(MAKE) --no-print-directory $(SANITIZED) BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
-		-fsanitize=thread'
+	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
+		-fsanitize=thread' || exit 1; done
 
 include examples/examples.mk bench/bench.mk
 include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk

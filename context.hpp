@@ -376,6 +376,7 @@ struct Canceler : Node {
         : Node(std::move(parent_ref), this, nullptr), tree(own_tree), deadline(ends_at) {}
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
+    bool is_over() const noexcept;
     const std::stop_token& done();
     Canceler* above() const noexcept { return parent ? parent->canceler : nullptr; }
     bool link() noexcept;
@@ -448,15 +449,20 @@ inline void Canceler::unlink_from(Canceler& from) noexcept {
     if (last == this && from.children) from.children->prev = prev;
 }
 
+// is_over returns whether this node and all below it have their reasons. They have if this one is
+// done and no cancel is giving any out at the moment: one that gave this node its reason had set
+// `ending` before, so it has cleared that again.
+inline bool Canceler::is_over() const noexcept {
+    return is_done() && !tree.ending.load(std::memory_order_acquire);
+}
+
 // cancel ends this node and all below it. First, under the lock, the subtree is flattened into one
 // list, parents before children, and each node gets its reason. Then, without the lock, those who
 // listen are told; until that is done this thread holds on to their nodes.
 //
-// On a node that is done already there is only to wait until those below it have their reasons too.
-// They have if no cancel is giving any out at the moment: one that gave this node its reason had
-// set `ending` before, so it has cleared that again. Otherwise the lock waits.
+// On a node that is done already there is only to wait, for the lock, until it is over.
 inline void Canceler::cancel(errc why, std::error_code because) noexcept {
-    if (is_done() && !tree.ending.load(std::memory_order_acquire)) return;
+    if (is_over()) return;
     Canceler* to_tell = nullptr;  // linked by `prev`
     {
         const auto guard = lock(tree);
@@ -803,6 +809,10 @@ struct Access {
     static Canceler* canceler(const Context& ctx) noexcept {
         return ctx.node_ ? ctx.node_->canceler : nullptr;
     }
+    static bool is_over(const Context& ctx) noexcept {
+        const Canceler* const above = canceler(ctx);
+        return above && above->is_over();
+    }
     static Context adopt(Node* node) noexcept {
         Context ctx;
         ctx.node_ = Ref{node};
@@ -974,12 +984,12 @@ inline Context todo() noexcept {
 }
 
 inline Cancellable with_cancel(const Context& parent) {
-    if (parent.err()) return {parent, {}};
+    if (detail::Access::is_over(parent)) return {parent, {}};
     return detail::Access::derive<detail::Canceler>(parent, parent.deadline());
 }
 
 inline CancellableCause with_cancel_cause(const Context& parent) {
-    if (parent.err()) return {parent, {}};
+    if (detail::Access::is_over(parent)) return {parent, {}};
     return detail::Access::derive<detail::Canceler, CancellableCause>(parent, parent.deadline());
 }
 

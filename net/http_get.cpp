@@ -3,6 +3,7 @@
 #include <httplib.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
@@ -43,12 +44,14 @@ void configure(httplib::Client& client) {
 std::string bad_header(const Headers& headers) {
     constexpr std::string_view token =
         "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    constexpr std::string_view line_ends("\r\n\0", 3);
+    constexpr std::string_view blanks = " \t";
+    const auto is_control = [](unsigned char c) { return (c < ' ' && c != '\t') || c == 127; };
     for (const auto& [name, value] : headers) {
         if (name.empty() || name.find_first_not_of(token) != std::string::npos) {
             return "invalid header name " + quote(name);
         }
-        if (value.find_first_of(line_ends) != std::string::npos) {
+        if (std::ranges::any_of(value, is_control) || value.find_first_of(blanks) == 0 ||
+            (!value.empty() && value.find_last_of(blanks) == value.size() - 1)) {
             return "invalid value for header " + quote(name);
         }
     }
@@ -64,7 +67,8 @@ struct BodyLength {
 BodyLength body_length(const httplib::Response& response) {
     if (response.has_header("Transfer-Encoding")) {
         const std::string coding = response.get_header_value("Transfer-Encoding");
-        if (::strcasecmp(coding.c_str(), "chunked") == 0) return {};
+        const bool single = response.get_header_value_count("Transfer-Encoding") == 1;
+        if (single && ::strcasecmp(coding.c_str(), "chunked") == 0) return {};
         return {std::nullopt, "unsupported Transfer-Encoding " + quote(coding)};
     }
     BodyLength length;
@@ -153,6 +157,10 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
         if (head.status == not_modified) {
             response.status = head.status;
             response.headers = {head.headers.begin(), head.headers.end()};
+            return false;
+        }
+        if (head.status < 200) {
+            length.error = "unsupported interim answer " + std::to_string(head.status);
             return false;
         }
         length = body_length(head);

@@ -65,6 +65,8 @@ struct [[nodiscard]] HttpResult {
 // options.max_body: no more than that is read. One without a declared length ends with its
 // connection; then only a reset shows that it was cut off.
 //
+// Running out of memory throws std::bad_alloc, or is an error.
+//
 // It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be
 // stopped while it looks up a host name. The process must ignore SIGPIPE.
 HttpResult http_get(const context::Context& ctx, const std::string& url,

@@ -310,6 +310,15 @@ TEST_CASE("a body that is shorter than declared is an error of the read phase") 
     }
 }
 
+TEST_CASE("an interim answer and a second Transfer-Encoding are errors, not successes") {
+    const std::string ok = "HTTP/1.1 200 OK\r\n";
+    CHECK(message_of(answer_of("HTTP/1.1 103 Early Hints\r\n\r\n" + ok + "\r\n"))
+              .ends_with("unsupported interim answer 103"));
+    const std::string twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n";
+    CHECK(message_of(answer_of(ok + twice + "3\r\nabc\r\n"))
+              .ends_with("unsupported Transfer-Encoding \"chunked\""));
+}
+
 TEST_CASE("a Content-Length that is no number is an error") {
     for (const std::string length : {"abc", "12abc", "-1", "99999999999999999999", "+5", "0x5"}) {
         CAPTURE(length);
@@ -455,7 +464,9 @@ TEST_CASE("a 304 has no body, whatever length it declares, and ends with its hea
 TEST_CASE("a header that would break the request is refused before anything is sent") {
     const Listener listener;
     for (const auto& [name, value] :
-         {std::pair("X", "a\r\nY: b"), std::pair("X Y", "a"), std::pair("", "a")}) {
+         {std::pair("X", "a\r\nY: b"), std::pair("X Y", "a"), std::pair("", "a"),
+          std::pair("X", " a"), std::pair("X", "a\t"), std::pair("X", "a\x01"),
+          std::pair("X", "\x7f")}) {
         const HttpResult result =
             http_get(context::background(), listener.url(), {.headers = {{name, value}}});
         REQUIRE(result.error);

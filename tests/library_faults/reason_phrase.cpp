@@ -17,5 +17,5 @@ int main() {
     int status = 0;
     ::waitpid(child, &status, 0);
     return report("a reason phrase of 200 KB overflows the stack",
-                  !WIFEXITED(status) || WEXITSTATUS(status) != 0);
+                  !WIFEXITED(status) || WEXITSTATUS(status) != 0, {0, 20, 1});
 }
