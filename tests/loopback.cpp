@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,11 +41,9 @@ Socket new_socket(int flags = 0) {
 
 // A line of /proc/net/tcp, as far as it is of interest.
 struct TcpEntry {
-    std::string local;
     int remote_port;
     int state;
     unsigned received;  // bytes in the receive queue
-    std::string inode;
 };
 
 int hex(const std::string& text) { return static_cast<int>(std::stoul(text, nullptr, 16)); }
@@ -57,12 +56,10 @@ std::vector<TcpEntry> tcp_table() {
         std::getline(table, line);
         while (std::getline(table, line)) {
             std::istringstream fields(line);
-            std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-            fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
-                timeout >> inode;
-            entries.push_back({local, hex(remote.substr(remote.find(':') + 1)), hex(state),
-                               static_cast<unsigned>(hex(queues.substr(queues.find(':') + 1))),
-                               inode});
+            std::string slot, local, remote, state, queues;
+            fields >> slot >> local >> remote >> state >> queues;
+            entries.push_back({hex(remote.substr(remote.find(':') + 1)), hex(state),
+                               static_cast<unsigned>(hex(queues.substr(queues.find(':') + 1)))});
         }
     }
     return entries;
@@ -191,18 +188,22 @@ bool wait_for(const std::function<bool()>& condition) {
     return true;
 }
 
-std::vector<std::string> listening_addresses() {
-    std::vector<std::string> inodes;
+std::vector<ListeningSocket> listening_sockets() {
+    std::vector<ListeningSocket> sockets;
     for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
-        std::error_code gone;
-        const std::string target = fs::read_symlink(entry.path(), gone).string();
-        if (target.starts_with("socket:[")) inodes.push_back(target.substr(8, target.size() - 9));
+        const int fd = std::stoi(entry.path().filename());
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens) continue;
+        sockaddr_in address{};
+        size = sizeof address;
+        checked(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+        tcp_info info{};
+        size = sizeof info;
+        checked(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), "getsockopt");
+        const bool v4 = address.sin_family == AF_INET;
+        // Of a socket that listens, the field of that name is the backlog.
+        sockets.push_back({v4 ? ::inet_ntoa(address.sin_addr) : "IPv6", info.tcpi_sacked});
     }
-    std::vector<std::string> addresses;
-    for (const TcpEntry& entry : tcp_table()) {
-        constexpr int listen_state = 10;
-        if (entry.state != listen_state || !std::ranges::count(inodes, entry.inode)) continue;
-        addresses.push_back(entry.local.substr(0, entry.local.find(':')));
-    }
-    return addresses;
+    return sockets;
 }

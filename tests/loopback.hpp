@@ -86,7 +86,11 @@ int running_threads();
 // wait_for waits until `condition` holds; it gives up after a minute and returns false.
 bool wait_for(const std::function<bool()>& condition);
 
-// listening_addresses lists the local addresses of all TCP sockets of this process that listen.
-std::vector<std::string> listening_addresses();
+// listening_sockets lists all TCP sockets of this process that listen.
+struct ListeningSocket {
+    std::string address;
+    unsigned backlog;  // how many clients may wait to be accepted
+};
+std::vector<ListeningSocket> listening_sockets();
 
 #endif  // TESTS_LOOPBACK_HPP
