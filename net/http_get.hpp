@@ -3,19 +3,11 @@
 #define NET_HTTP_GET_HPP
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "context.hpp"
-
-// HeaderNameLess orders the names of headers, whose case does not count.
-struct HeaderNameLess {
-    bool operator()(const std::string& a, const std::string& b) const;
-};
-
-// Headers are names and values; a name may occur more than once.
-using Headers = std::multimap<std::string, std::string, HeaderNameLess>;
+#include "net/headers.hpp"
 
 struct HttpOptions {
     Headers headers;                               // sent with the request
@@ -66,6 +58,8 @@ struct [[nodiscard]] HttpResult {
 // connection; then only a reset shows that it was cut off.
 //
 // Running out of memory throws std::bad_alloc, or is an error.
+//
+// If ctx carries an HttpTrace, that is told of each step: see net/http_trace.hpp.
 //
 // It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be
 // stopped while it looks up a host name. The process must ignore SIGPIPE.

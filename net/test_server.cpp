@@ -17,9 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "net/http_trace.hpp"
+
 using namespace std::chrono_literals;
 
 namespace {
+
+using Step = HttpEvent::Step;
 
 // Workers are the threads that serve connections. The library's own ThreadPool hangs or ends the
 // process if one of its threads cannot be started, or if memory runs out.
@@ -83,7 +87,8 @@ private:
 }  // namespace
 
 struct TestServer::Running {
-    explicit Running(const context::Context& parent) : open(context::with_cancel(parent)) {}
+    explicit Running(const context::Context& parent)
+        : open(context::with_cancel(parent)), tell(open.ctx, url) {}
     Running(Handler handler, const context::Context& parent);
     ~Running();
 
@@ -96,6 +101,7 @@ struct TestServer::Running {
     int listener = -1;
     std::string url;
     context::Cancellable open;
+    HttpTracer tell;
     std::promise<void> start;
     std::once_flag start_settled;
     std::thread thread;
@@ -107,13 +113,16 @@ TestServer::Running::Running(Handler handler, const context::Context& parent) : 
     listen();
     thread = std::thread([this] { accept_requests(); });
     start.get_future().get();
+    tell(Step::listening);
 }
 
 TestServer::Running::~Running() {
     if (thread.joinable()) {
+        tell(Step::closing);
         server.stop();  // first: no request that still waits is handed to a handler
         open.cancel();
         thread.join();
+        tell(Step::closed);
     } else if (listener >= 0) {
         ::close(listener);
     }
@@ -127,7 +136,11 @@ void TestServer::Running::answer_with(Handler handler) {
             response.status = 503;  // the server was closed, or its parent ended, before it came up
             return;
         }
+        tell(Step::got_request);
+        const std::stop_callback on_done(ctx.done(),
+                                         [&] { tell(Step::handler_stopped, ctx.err()); });
         handler(ctx, request, response);
+        tell(Step::handler_returned, ctx.err());
     };
     const char* const any_path = R"([\s\S]*)";
     server.Get(any_path, answer).Post(any_path, answer).Put(any_path, answer);

@@ -25,8 +25,9 @@ public:
                                        httplib::Response& response)>;
 
     // `parent` is what Go calls the BaseContext: when it ends, the handlers that are at work are
-    // told, and requests that come later are answered with 503. Throws std::system_error if it
-    // cannot listen, or has not the threads.
+    // told, and requests that come later are answered with 503. If it carries an HttpTrace, that
+    // is told what the server does. Throws std::system_error if it cannot listen, or has not the
+    // threads.
     explicit TestServer(Handler handler, const context::Context& parent = context::background());
     TestServer(TestServer&&) noexcept;
     ~TestServer();

@@ -1,0 +1,98 @@
+#include "net/http_trace.hpp"
+
+#include <doctest/doctest.h>
+
+#include <latch>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "net/http_get.hpp"
+#include "net/test_server.hpp"
+#include "tests/loopback.hpp"
+
+using context::Context;
+using Step = HttpEvent::Step;
+using Steps = std::vector<Step>;
+
+namespace {
+
+// Record is told of the steps of one side.
+struct Record {
+    std::mutex mutex;
+    Steps steps;
+    std::vector<std::thread::id> threads;
+    std::vector<std::error_code> errors;
+
+    Context watched() {
+        return context::with_value(context::background(), http_trace,
+                                   [this](const HttpEvent& event) {
+                                       const std::lock_guard lock(mutex);
+                                       steps.push_back(event.step);
+                                       threads.push_back(std::this_thread::get_id());
+                                       errors.push_back(event.err);
+                                   });
+    }
+};
+
+void answer_ok(const Context&, const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok", "text/plain");
+}
+
+}  // namespace
+
+TEST_CASE("a trace is told of each step of a call, and of the server that answers it") {
+    Record client, server;
+    {
+        const TestServer answering(answer_ok, server.watched());
+        CHECK(http_get(client.watched(), answering.url()).response.body == "ok");
+    }
+    CHECK(client.steps ==
+          Steps{Step::call_started, Step::connecting, Step::got_response, Step::call_returned});
+    CHECK(server.steps == Steps{Step::listening, Step::got_request, Step::handler_returned,
+                                Step::closing, Step::closed});
+}
+
+TEST_CASE("a trace is told of a stop before the call is aborted, on the thread that cancels") {
+    Record client;
+    const auto [ctx, cancel] = context::with_cancel(client.watched());
+    const ScriptedServer server([&](Socket& connection) {
+        std::jthread([&] { cancel(); }).join();
+        CHECK(connection.peer_has_closed());
+    });
+    CHECK(http_get(ctx, server.url()).error->reason == "context canceled");
+    CHECK(client.steps ==
+          Steps{Step::call_started, Step::connecting, Step::call_stopped, Step::call_aborted});
+    CHECK(client.threads[2] != client.threads[1]);
+    CHECK(client.threads[3] == client.threads[1]);
+    CHECK(client.errors[2] == context::errc::canceled);
+    CHECK(client.errors[3] == context::errc::canceled);
+}
+
+TEST_CASE("a trace is told that a call failed") {
+    Record client;
+    CHECK(http_get(client.watched(), "ftp://127.0.0.1").error);
+    CHECK(client.steps == Steps{Step::call_started, Step::call_failed});
+}
+
+TEST_CASE("a trace is told that a handler was stopped by the close of its server") {
+    Record watched;
+    const auto [ctx, cancel] = context::with_cancel(context::background());
+    std::jthread client;
+    {
+        std::latch arrived(1);
+        const TestServer server(
+            [&](const Context& handler, const httplib::Request&, httplib::Response&) {
+                arrived.count_down();
+                context::wait(handler);
+            },
+            watched.watched());
+        client = std::jthread([&ctx, url = server.url()] { CHECK(http_get(ctx, url).error); });
+        arrived.wait();
+        cancel();
+    }
+    CHECK(watched.steps == Steps{Step::listening, Step::got_request, Step::closing,
+                                 Step::handler_stopped, Step::handler_returned, Step::closed});
+    CHECK(watched.threads[3] == std::this_thread::get_id());
+    CHECK(watched.errors[4] == context::errc::canceled);
+}
