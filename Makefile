@@ -26,11 +26,11 @@ BUILD ?= build
 PROGRAM := $(if $(filter build,$(BUILD)),context_cancel,$(BUILD)/context_cancel)
 RUN := $(if $(filter /%,$(PROGRAM)),,./)$(PROGRAM)
 TESTS := $(BUILD)/tests/run
-LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp)
+LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp trace/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
+FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* trace/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
 	examples/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
@@ -42,7 +42,7 @@ COMPILE = $(CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) $(CXXF
 LINK = $(CXX) $(CXXFLAGS) $(LDFLAGS) -pthread
 
 .DELETE_ON_ERROR:
-.PHONY: build run-ok run-cancel test asan tsan format format-check tidy clean help
+.PHONY: build run-ok run-cancel run-trace test asan tsan format format-check tidy clean help
 
 build: $(PROGRAM)  ## build ./context_cancel (what plain `make` does)
 
@@ -91,6 +91,9 @@ run-ok: $(PROGRAM)  ## both servers answer
 
 run-cancel: $(PROGRAM)  ## the fast server's error cancels the slow call
 	$(RUN) true
+
+run-trace: $(PROGRAM)  ## the same, and a picture of what happened
+	$(RUN) true --trace
 
 # --- Test -----------------------------------------------------------------------------------------
 

@@ -6,20 +6,22 @@ using httplib::Response;
 
 // slow_server launches a server that answers "Slow response" after `delay`. It sleeps on its
 // context, so the server closes without waiting for the delay.
-TestServer slow_server(context::duration delay) {
-    return TestServer([delay](const Context& ctx, const Request&, Response& response) {
+TestServer slow_server(context::duration delay, const Context& parent) {
+    const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
         if (context::sleep_for(ctx, delay)) return;
         response.set_content("Slow response", "text/plain");
-    });
+    };
+    return TestServer(answer, parent);
 }
 
 // fast_server launches a server that answers "error" if the query says error=true, otherwise "ok".
-TestServer fast_server() {
-    return TestServer([](const Context&, const Request& request, Response& response) {
+TestServer fast_server(const Context& parent) {
+    const auto answer = [](const Context&, const Request& request, Response& response) {
         if (request.get_param_value("error") == "true") {
             response.set_content("error", "text/plain");
             return;
         }
         response.set_content("ok", "text/plain");
-    });
+    };
+    return TestServer(answer, parent);
 }

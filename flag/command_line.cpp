@@ -8,10 +8,12 @@
 
 namespace {
 
+std::string program;
+
 // complain prints one line, whatever the message quotes.
 void complain(std::string message) {
     std::ranges::replace_if(message, [](unsigned char c) { return c < ' ' || c == 127; }, '?');
-    std::cerr << message << std::endl;
+    std::cerr << program << ": " << message << std::endl;
 }
 
 void end_uncaught() {
@@ -28,12 +30,13 @@ void end_uncaught() {
 }  // namespace
 
 std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
+    program = app.get_name();
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& asked_for_help) {
         return app.exit(asked_for_help);
     } catch (const CLI::ParseError& error) {
-        complain(app.get_name() + ": " + error.what() + "; see --help");
+        complain(std::string(error.what()) + "; see --help");
         return 2;
     }
     std::set_terminate(end_uncaught);

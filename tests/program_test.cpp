@@ -72,6 +72,33 @@ TEST_CASE("without an error both servers answer, after the slow delay") {
     CHECK(outcome.took >= 2s);
 }
 
+TEST_CASE("--trace changes nothing on standard output") {
+    CHECK(run("$PROGRAM true --trace 2>/dev/null").text == run("$PROGRAM true").text);
+}
+
+TEST_CASE("--trace draws the run on standard error, in 80 columns, and without colour") {
+    std::string text;
+    for (int i = 0; i < 20 && text.find("gives up") == std::string::npos; ++i) {
+        text = run("2>&1 >/dev/null $PROGRAM true --trace --slow-delay 1h").text;
+    }  // where the cancel comes before the slow request is sent, no handler has to give up
+    std::size_t at = 0;
+    for (const char* const step : {"ms  fast server", "starts -", "received <--- sent", "cancels -",
+                                   "closing <", "cancels -", "gives up", "closed", "exit 0"}) {
+        CAPTURE(step);
+        at = text.find(step, at) + 1;
+        CHECK(at != 0);
+    }
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 80);
+    CHECK(text.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("--trace has colour on a terminal, unless NO_COLOR is set") {
+    const std::string on_a_terminal = R"(script -qec "$PROGRAM true --trace" /dev/null)";
+    CHECK(run("unset NO_COLOR; " + on_a_terminal).text.find("\x1b[31m") != std::string::npos);
+    CHECK(run("export NO_COLOR=1; " + on_a_terminal).text.find('\x1b') == std::string::npos);
+}
+
 TEST_CASE("an error cancels the slow call, and the program ends long before the slow delay") {
     const Outcome outcome = run("exec $PROGRAM true --slow-delay 1h");
     CHECK(outcome.text ==
@@ -108,7 +135,7 @@ TEST_CASE("a server that cannot be started is reported in one line") {
 }
 
 TEST_CASE("bad input starts no server") {
-    CHECK(run("ulimit -n 4; exec $PROGRAM maybe").text.ends_with("true|false\nexit 2\n"));
+    CHECK(run("ulimit -n 4; exec $PROGRAM maybe").text.ends_with("see --help\nexit 2\n"));
 }
 
 TEST_CASE("a standard output that takes nothing is reported") {

@@ -30,11 +30,11 @@ void check(bool ok, const char* what) {
 struct TestServer::Running {};
 TestServer::TestServer(Handler, const context::Context&) {}
 TestServer::~TestServer() = default;
-TestServer slow_server(context::duration delay) {
+TestServer slow_server(context::duration delay, const context::Context&) {
     check(delay >= context::duration::zero(), "a delay is not negative");
     return TestServer(nullptr);
 }
-TestServer fast_server() { return TestServer(nullptr); }
+TestServer fast_server(const context::Context&) { return TestServer(nullptr); }
 
 void call_both(const context::Context&, const std::string& error_value, const std::string&,
                const std::string&) {

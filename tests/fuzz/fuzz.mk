@@ -28,6 +28,6 @@ $(FUZZ)/url: tests/fuzz/url_fuzz.cpp net/url.cpp net/url.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(FUZZ_COMPILE) $(filter %.cpp,$^) -o $@
 
-$(FUZZ)/command_line: tests/fuzz/command_line_fuzz.cpp main.cpp flag/duration.cpp context.hpp $(BUILD)/flags
+$(FUZZ)/command_line: tests/fuzz/command_line_fuzz.cpp main.cpp $(wildcard flag/*.cpp trace/*.cpp) context.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(FUZZ_COMPILE) -Dmain=context_cancel_main -Wno-main $(filter %.cpp,$^) -o $@

@@ -1,0 +1,215 @@
+#include "trace/timeline.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+using context::Context;
+
+namespace {
+
+using Step = HttpEvent::Step;
+using Actor = Timeline::Actor;
+using std::chrono::milliseconds;
+
+constexpr std::size_t most_moments = 1000;
+constexpr std::size_t first_lane = 10;  // after the time
+constexpr std::size_t lane_width = 14;
+constexpr std::size_t width = 80;
+constexpr std::array<const char*, 5> names{"fast server", "fast client", "main", "slow client",
+                                           "slow server"};
+constexpr auto long_pause = milliseconds(50);
+
+constexpr const char* red = "\x1b[31m";
+constexpr const char* bold = "\x1b[1m";
+constexpr const char* plain = "\x1b[0m";
+
+bool is_server(Actor actor) {
+    return actor == Timeline::fast_server || actor == Timeline::slow_server;
+}
+Actor client_of(Actor server) {
+    return server == Timeline::fast_server ? Timeline::fast_client : Timeline::slow_client;
+}
+Actor server_of(Actor client) {
+    return client == Timeline::fast_client ? Timeline::fast_server : Timeline::slow_server;
+}
+
+std::size_t column(Actor actor) { return first_lane + lane_width * actor; }
+
+bool in_colour(std::FILE* out) {
+    const char* const no_colour = std::getenv("NO_COLOR");
+    return ::isatty(::fileno(out)) == 1 && (!no_colour || !*no_colour);
+}
+
+// Words say what a step is called in the lane of whom it befalls, and in the lane it comes from.
+struct Words {
+    const char* here;
+    const char* there = nullptr;
+};
+
+Words words(Step step, std::error_code err) {
+    switch (step) {
+        case Step::call_started:
+            return {"starts"};
+        case Step::connecting:
+            return {"connects"};
+        case Step::got_response:
+            return {"received", "sent"};
+        case Step::call_stopped:
+            return {err == context::errc::canceled ? "stopped" : "deadline", "cancels"};
+        case Step::call_returned:
+            return {"done"};
+        case Step::call_failed:
+            return {"failed"};
+        case Step::call_aborted:
+            return {"aborted"};
+        case Step::listening:
+            return {"listening", "starts"};
+        case Step::got_request:
+            return {"received", "sent"};
+        case Step::handler_stopped:
+            return {err == context::errc::canceled ? "stopped" : "deadline", "cancels"};
+        case Step::handler_returned:
+            return {err ? "gives up" : "answers"};
+        case Step::closing:
+            return {"closing", "closes"};
+        case Step::closed:
+            return {"closed"};
+    }
+    return {};
+}
+
+void write(std::string& line, std::size_t at, std::string_view text) {
+    line.replace(at, text.size(), text);
+}
+
+// write_arrow leads from the word `there` in the lane of `from` to the word `here` in that of `to`.
+void write_arrow(std::string& line, Actor from, std::string_view there, Actor to,
+                 std::string_view here) {
+    const bool to_the_right = from < to;
+    const std::size_t begin = to_the_right ? column(from) + there.size() : column(to) + here.size();
+    const std::size_t end = column(to_the_right ? to : from);
+    write(line, begin, ' ' + std::string(end - begin - 2, '-') + ' ');
+    line[to_the_right ? end - 2 : begin + 1] = to_the_right ? '>' : '<';
+}
+
+std::string milliseconds_text(std::chrono::duration<double, std::milli> time) {
+    std::array<char, 32> text{};
+    const char* const format = time.count() < 1e5 ? "%8.2f" : "%8.0f";
+    std::snprintf(text.data(), text.size(), format, time.count());
+    return text.data();
+}
+
+bool belongs_to_a_stop(Step step) {
+    return step == Step::call_stopped || step == Step::call_aborted ||
+           step == Step::handler_stopped;
+}
+
+}  // namespace
+
+Timeline::Timeline(bool on) : on_(on) {
+    threads_[main] = std::this_thread::get_id();
+    if (on_) moments_.reserve(most_moments);
+}
+
+Context Timeline::watch(Actor actor) {
+    if (!on_) return context::background();
+    return context::with_value(context::background(), http_trace,
+                               [this, actor](const HttpEvent& event) { record(actor, event); });
+}
+
+// record must not throw: so it forgets what does not fit.
+void Timeline::record(Actor watched, const HttpEvent& event) {
+    const std::lock_guard lock(mutex_);
+    if (event.step == Step::listening) urls_[watched] = event.url;
+    const std::optional<Actor> actor = actor_of(watched, event);
+    if (!actor || moments_.size() == most_moments) return;
+    const auto here = std::this_thread::get_id();
+    std::optional<Actor> from;
+    if (event.step == Step::got_request) {
+        from = client_of(*actor);
+    } else if (event.step == Step::got_response) {
+        from = server_of(*actor);
+    } else if (words(event.step, event.err).there) {
+        const auto thread = std::ranges::find(threads_, here);
+        if (thread != threads_.end()) from = static_cast<Actor>(thread - threads_.begin());
+    }
+    if (event.step == Step::call_started || event.step == Step::got_request) {
+        threads_[*actor] = here;
+    }
+    if (from == actor) from.reset();
+    moments_.push_back({Clock::now(), event.step, *actor, from, event.err});
+}
+
+// actor_of says whom a step befalls: the server that is watched, or the client of the server that
+// is called.
+std::optional<Actor> Timeline::actor_of(Actor watched, const HttpEvent& event) const {
+    if (is_server(watched)) return watched;
+    const std::string_view url = event.url;
+    for (const Actor server : {fast_server, slow_server}) {
+        const std::string_view known = urls_[server];
+        const bool same = !known.empty() && url.starts_with(known);
+        const std::string_view rest = url.substr(same ? known.size() : 0);
+        if (same && (rest.empty() || rest.find_first_of("/?#") == 0)) return client_of(server);
+    }
+    return std::nullopt;
+}
+
+// Life is the rows from the first to the last in which an actor has a part.
+struct Timeline::Life {
+    std::size_t first = ~std::size_t{0}, last = 0;
+};
+
+std::array<Timeline::Life, Timeline::actors> Timeline::lives() const {
+    std::array<Life, actors> lives;
+    for (std::size_t row = 0; row < moments_.size(); ++row) {
+        const Moment& moment = moments_[row];
+        for (const Actor actor : {moment.actor, moment.from.value_or(moment.actor)}) {
+            lives[actor].first = std::min(lives[actor].first, row);
+            lives[actor].last = row;
+        }
+    }
+    return lives;
+}
+
+void Timeline::draw(std::FILE* out) const {
+    if (!on_) return;
+    const bool colour = in_colour(out);
+    const auto print = [&](const char* style, std::string line) {
+        line.erase(line.find_last_not_of(' ') + 1);
+        std::fprintf(out, "%s%s%s\n", colour ? style : "", line.c_str(), colour ? plain : "");
+    };
+
+    std::string header(width, ' ');
+    write(header, 6, "ms");
+    for (std::size_t i = 0; i < actors; ++i) write(header, column(static_cast<Actor>(i)), names[i]);
+    print(bold, header);
+
+    const std::array<Life, actors> lives = this->lives();
+    const auto lanes = [&](std::size_t row, char bar) {
+        std::string line(width, ' ');
+        for (std::size_t i = 0; i < actors; ++i) {
+            const bool alive = lives[i].first < row && row <= lives[i].last;
+            if (alive) line[column(static_cast<Actor>(i))] = bar;
+        }
+        return line;
+    };
+    Clock::time_point before = start_;
+    for (std::size_t row = 0; row < moments_.size(); ++row) {
+        const auto& [time, step, actor, from, err] = moments_[row];
+        if (time - before > long_pause) print("", lanes(row, ':'));
+        before = time;
+
+        std::string line = lanes(row, '|');
+        write(line, 0, milliseconds_text(time - start_));
+        const auto [here, there] = words(step, err);
+        write(line, column(actor), here);
+        if (from) {
+            write(line, column(*from), there);
+            write_arrow(line, *from, there, actor, here);
+        }
+        print(belongs_to_a_stop(step) ? red : "", line);
+    }
+}
