@@ -19,7 +19,8 @@
 // original at any time, and its number may then be that of another file.
 //
 // cpp-httplib's own Client::stop() cannot serve: before the socket is there it has no effect, and
-// while the socket connects it blocks its caller.
+// while the socket connects it blocks its caller. See examples/pitfalls/stop_before_get.cpp and
+// stop_while_connecting.cpp.
 class SocketStop {
 public:
     SocketStop() = default;
