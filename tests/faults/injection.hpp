@@ -52,40 +52,21 @@ inline void check(bool ok, const char* what, long n) {
 
 }  // namespace inject
 
-// Clang's sanitizer for threads brings operators and a pthread_create of its own.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NOTHING_INJECTED
-#endif
-#endif
-#ifndef NOTHING_INJECTED
-namespace inject {
+namespace replaced_new {
 
-inline void* allocate(std::size_t size, std::size_t alignment) {
-    if (!exempt && allocation.strikes()) throw std::bad_alloc();
-    void* const p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (!p) throw std::bad_alloc();
-    if (!exempt) ++outstanding;
-    return p;
+inline bool allocating() { return inject::exempt || !inject::allocation.strikes(); }
+inline void allocated() {
+    if (!inject::exempt) ++inject::outstanding;
+}
+inline void freed() {
+    if (!inject::exempt) --inject::outstanding;
 }
 
-// Inlined where GCC does not inline the above, it would be warned of as no match for it.
-[[gnu::noinline]] inline void release(void* p) {
-    if (p && !exempt) --outstanding;
-    std::free(p);
-}
+}  // namespace replaced_new
 
-}  // namespace inject
+#include "tests/replaced_new.hpp"
 
-void* operator new(std::size_t size) { return inject::allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return inject::allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* p) noexcept { inject::release(p); }
-void operator delete(void* p, std::size_t) noexcept { inject::release(p); }
-void operator delete(void* p, std::align_val_t) noexcept { inject::release(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { inject::release(p); }
-
+#ifndef NOTHING_REPLACED
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                               void* (*run)(void*), void* argument) noexcept {
     if (inject::thread_start.strikes()) return EAGAIN;

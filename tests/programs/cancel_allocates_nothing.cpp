@@ -26,36 +26,18 @@ std::atomic<int> allocations = 0;
 
 }  // namespace
 
-// Clang's sanitizer for threads brings operators of its own and lets no program replace them.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KEEP_OPERATOR_NEW
-#endif
-#endif
-#ifndef KEEP_OPERATOR_NEW
-namespace {
+namespace replaced_new {
 
-void* allocate(std::size_t size, std::size_t alignment) {
+inline bool allocating() {
     if (forbidden) ++allocations;
-    void* const p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (!p) throw std::bad_alloc();
-    return p;
+    return true;
 }
+inline void allocated() {}
+inline void freed() {}
 
-// Inlined where GCC does not inline the above, it would be warned of as no match for it.
-[[gnu::noinline]] void release(void* p) { std::free(p); }
+}  // namespace replaced_new
 
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* p) noexcept { release(p); }
-void operator delete(void* p, std::size_t) noexcept { release(p); }
-void operator delete(void* p, std::align_val_t) noexcept { release(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
-#endif
+#include "tests/replaced_new.hpp"
 
 namespace {
 

@@ -40,40 +40,17 @@ bool fails_here() {
 
 }  // namespace
 
-// Clang's sanitizer for threads brings operators of its own and lets no program replace them.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KEEP_OPERATOR_NEW
-#endif
-#endif
-#ifndef KEEP_OPERATOR_NEW
-namespace {
+namespace replaced_new {
 
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (fails_here()) throw std::bad_alloc();
-    void* const p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (!p) throw std::bad_alloc();
-    ++outstanding;
-    return p;
-}
+inline bool allocating() { return !fails_here(); }
+inline void allocated() { ++outstanding; }
+inline void freed() { --outstanding; }
 
-// Inlined where GCC does not inline the above, it would be warned of as no match for it.
-[[gnu::noinline]] void release(void* p) {
-    if (p) --outstanding;
-    std::free(p);
-}
+}  // namespace replaced_new
 
-}  // namespace
+#include "tests/replaced_new.hpp"
 
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* p) noexcept { release(p); }
-void operator delete(void* p, std::size_t) noexcept { release(p); }
-void operator delete(void* p, std::align_val_t) noexcept { release(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
-
+#ifndef NOTHING_REPLACED
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*f)(void*),
                               void* arg) {
     if (fails_here()) return EAGAIN;
@@ -270,7 +247,7 @@ int run(const Case& each, int kept) {
 }  // namespace
 
 int main() {
-#ifdef KEEP_OPERATOR_NEW
+#ifdef NOTHING_REPLACED
     std::puts("ok");
     return 0;
 #endif
