@@ -108,7 +108,7 @@ $(BUILD)/tests/needs: $(BUILD)/flags
 $(TESTS): $(call objects,$(TEST_SOURCES) $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-$(TEST_PROGRAMS): $(BUILD)/%: %.cpp context.hpp tests/replaced_new.hpp $(BUILD)/flags
+$(TEST_PROGRAMS): $(BUILD)/%: %.cpp context.hpp $(wildcard tests/*.hpp) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) $< $(LDFLAGS) -o $@
 

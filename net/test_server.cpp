@@ -66,15 +66,13 @@ private:
         }
     }
 
-    // serve does not let an exception end the process, and returns whether there was none. The
-    // library throws std::bad_alloc, and then does not close the connection: its client waits until
-    // it gives up.
-    static bool serve(const std::function<void()>& job) {
+    // serve does not let an exception end the process. The library throws std::bad_alloc, and then
+    // does not close the connection.
+    static void serve(const std::function<void()>& job) {
         try {
             job();
-            return true;
         } catch (const std::exception&) {
-            return false;
+            return;  // its client waits until it gives up
         }
     }
 

@@ -4,10 +4,7 @@
 
 #include <doctest/doctest.h>
 #include <malloc.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -18,48 +15,14 @@
 #include <set>
 #include <vector>
 
+#include "tests/bounded.hpp"
+#include "tests/counted.hpp"
+
 using namespace std::chrono_literals;
 using context::errc;
 using std::chrono::steady_clock;
 
 namespace {
-
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || \
-    __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr int slowdown = 10;
-#else
-constexpr int slowdown = 1;
-#endif
-
-// A test that hangs is ended by SIGABRT after two minutes: doctest then says which one it was.
-struct Bounded {
-    Bounded() {
-        std::signal(SIGALRM, [](int) { std::abort(); });
-        ::alarm(120);
-    }
-    ~Bounded() { ::alarm(0); }
-};
-
-// Counted knows how many of its kind live.
-struct Counted {
-    Counted() { ++living; }
-    Counted(const Counted&) { ++living; }
-    ~Counted() { --living; }
-    static int alive() { return living; }
-    static inline std::atomic<int> living{0};
-};
-
-// A seed that a failed test has printed can be given back as TEST_SEED.
-unsigned fresh_seed() {
-    const char* const given = std::getenv("TEST_SEED");
-    return given ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
-}
 
 const context::Key<std::size_t> number{"number"};
 const context::Key<Counted> counted{"counted"};
@@ -99,7 +62,7 @@ public:
 
 private:
     std::latch busy_{1}, release_{1};
-    Cancelable timed_;
+    context::Cancellable timed_;
     std::optional<OnDone> on_done_;
 };
 
@@ -138,7 +101,7 @@ TEST_CASE("a cancel reaches all below it, with its reason, and nobody else") {
 TEST_CASE("brothers of one that was cancelled are still reached by their parent's cancel") {
     for (int gone = 0; gone < 4; ++gone) {
         const auto [parent, cancel_parent] = context::with_cancel(context::background());
-        std::vector<Cancelable> children;
+        std::vector<context::Cancellable> children;
         for (int i = 0; i < 4; ++i) children.push_back(context::with_cancel(parent));
         children[static_cast<std::size_t>(gone)].cancel();
         const auto [late, cancel_late] = context::with_cancel(parent);
@@ -150,7 +113,7 @@ TEST_CASE("brothers of one that was cancelled are still reached by their parent'
 
 TEST_CASE("when the first cancel returns all tokens are stopped and all callbacks have run, here") {
     const auto [ctx, cancel] = context::with_cancel(context::background());
-    std::vector<Cancelable> below;
+    std::vector<context::Cancellable> below;
     std::deque<OnDone> callbacks;
     std::vector<std::thread::id> ran_on;
     const auto watch = [&](const context::Context& watched) {
@@ -207,7 +170,7 @@ TEST_CASE_FIXTURE(Bounded, "when any of several cancels returns, all below have 
     std::atomic<int> without_reason = 0;
     for (int round = 0; round < 200 / slowdown; ++round) {
         const auto [ctx, cancel] = context::with_cancel(context::background());
-        std::vector<Cancelable> below;
+        std::vector<context::Cancellable> below;
         below.push_back(context::with_cancel(ctx));
         for (std::size_t i = 1; i < 300; ++i)
             below.push_back(context::with_cancel(below[i / 2].ctx));
@@ -285,7 +248,7 @@ TEST_CASE_FIXTURE(Bounded, "a random tree always agrees with a model of it") {
             Member& m = model.emplace_back(Member{&parent});
             std::tie(m.err, m.deadline, m.number) =
                 std::tie(parent.err, parent.deadline, parent.number);
-            const auto hold = [&](Cancelable made) {
+            const auto hold = [&](context::Cancellable made) {
                 m.ctx = std::move(made.ctx);
                 m.cancel = std::move(made.cancel);
                 m.has_cancel = true;
@@ -376,11 +339,11 @@ TEST_CASE_FIXTURE(Bounded,
 TEST_CASE_FIXTURE(Bounded, "a child that is derived during the cancel is cancelled too") {
     int alive = 0;
     for (int round = 0; round < 500 / slowdown; ++round) {
-        std::vector<Cancelable> chain;
+        std::vector<context::Cancellable> chain;
         chain.push_back(context::with_cancel(context::background()));
         while (chain.size() < 200) chain.push_back(context::with_cancel(chain.back().ctx));
         const context::Context leaf = passes_through(chain.back().ctx);
-        std::vector<Cancelable> children;
+        std::vector<context::Cancellable> children;
         {
             std::latch start{2};
             const std::jthread deriving([&] {
@@ -643,10 +606,10 @@ TEST_CASE("a callback may register another one") {
 
 TEST_CASE("a callback may drop the last handles of its context, and those around it") {
     {
-        std::optional<Cancelable> parent = context::with_cancel(context::background());
-        std::optional<Cancelable> ctx =
+        std::optional<context::Cancellable> parent = context::with_cancel(context::background());
+        std::optional<context::Cancellable> ctx =
             context::with_cancel(context::with_value(parent->ctx, counted, Counted{}));
-        std::optional<Cancelable> child =
+        std::optional<context::Cancellable> child =
             context::with_cancel(context::with_value(ctx->ctx, counted, Counted{}));
         const std::stop_token of_child = child->ctx.done();
         int calls = 0;
@@ -665,7 +628,7 @@ TEST_CASE("a callback may drop the last handles of its context, and those around
 }
 
 TEST_CASE("a callback may drop the CancelFunc that is being called") {
-    std::optional<Cancelable> made =
+    std::optional<context::Cancellable> made =
         context::with_cancel(context::with_value(context::background(), counted, Counted{}));
     int calls = 0;
     const OnDone drop(made->ctx.done(), [&] {
@@ -680,10 +643,10 @@ TEST_CASE("a callback may drop the CancelFunc that is being called") {
 
 TEST_CASE_FIXTURE(Bounded, "a callback of a deadline may cancel, derive, read and drop all") {
     std::promise<std::error_code> nested;
-    std::optional<Cancelable> made =
+    std::optional<context::Cancellable> made =
         context::with_timeout(context::with_value(context::background(), counted, Counted{}), 2ms);
-    std::optional<Cancelable> other = context::with_timeout(context::background(), 1h);
-    std::optional<Cancelable> next;
+    std::optional<context::Cancellable> other = context::with_timeout(context::background(), 1h);
+    std::optional<context::Cancellable> next;
     std::optional<OnDone> on_next;
     const std::stop_token done = made->ctx.done();
     const OnDone on_done(done, [&] {
@@ -712,8 +675,8 @@ TEST_CASE("a parent does not keep what is derived from it") {
         value = context::background();
         if (cancel_first) child.cancel();
         CHECK(Counted::alive() == 1);
-        timed = Cancelable{};
-        child = Cancelable{};
+        timed = context::Cancellable{};
+        child = context::Cancellable{};
         CHECK(Counted::alive() == 0);
     }
 }
@@ -726,7 +689,7 @@ TEST_CASE("a context that has ended does not keep what is derived from it") {
     cancel_parent();
     auto late = context::with_cancel(context::with_value(parent, counted, Counted{}));
     CHECK(Counted::alive() == 3);
-    for (auto* each : {&child, &asked, &late}) *each = Cancelable{};
+    for (auto* each : {&child, &asked, &late}) *each = context::Cancellable{};
     CHECK(Counted::alive() == 0);
 }
 
@@ -820,7 +783,7 @@ TEST_CASE_FIXTURE(Bounded, "a child is unlinked alone, however many siblings it 
     for (const bool timed : {false, true}) {
         for (const int order : {0, 1, 2}) {
             const auto [parent, cancel_parent] = context::with_cancel(context::background());
-            std::vector<Cancelable> children;
+            std::vector<context::Cancellable> children;
             for (int i = 0; i < siblings; ++i) {
                 children.push_back(timed ? context::with_timeout(parent, 1h + random() % 1000 * 1s)
                                          : context::with_cancel(parent));
@@ -872,8 +835,9 @@ TEST_CASE_FIXTURE(Bounded, "threads that derive, cancel and drop at random leave
                 if (action < 5) ctx = context::background();
                 if (action < 9) ctx = context::with_value(ctx, counted, Counted{});
                 const std::error_code inherited = ctx.err();
-                Cancelable made = action % 2 ? context::with_cancel(ctx)
-                                             : context::with_timeout(ctx, random() % 3 ? 50us : 1h);
+                context::Cancellable made =
+                    action % 2 ? context::with_cancel(ctx)
+                               : context::with_timeout(ctx, random() % 3 ? 50us : 1h);
                 if (inherited && made.ctx.err() != inherited) ++wrong;
                 if (action < 12) (void)made.ctx.done();
                 auto shared = std::make_shared<context::CancelFunc>(std::move(made.cancel));
@@ -918,7 +882,7 @@ TEST_CASE_FIXTURE(Bounded, "one thread serves all deadlines, whoever made them")
 
 TEST_CASE("deadlines by the thousand take one thread") {
     const std::size_t before = threads_of_this_process();
-    std::vector<Cancelable> all;
+    std::vector<context::Cancellable> all;
     for (int i = 0; i < 10'000; ++i) {
         all.push_back(context::with_timeout(context::background(), 1h + i * 1ms));
     }
@@ -963,9 +927,9 @@ TEST_CASE_FIXTURE(Bounded, "a chain of a million contexts can be built, cancelle
 
 TEST_CASE_FIXTURE(Bounded, "a chain of a million contexts with a callback each can be cancelled") {
     struct Link {
-        explicit Link(Cancelable m, std::size_t& calls)
+        explicit Link(context::Cancellable m, std::size_t& calls)
             : made(std::move(m)), on_done(made.ctx.done(), [&calls] { ++calls; }) {}
-        Cancelable made;
+        context::Cancellable made;
         std::stop_callback<std::function<void()>> on_done;
     };
     std::size_t calls = 0;
@@ -982,7 +946,7 @@ TEST_CASE_FIXTURE(Bounded, "a chain of a million contexts with a callback each c
 }
 
 TEST_CASE_FIXTURE(Bounded, "a chain of a million contexts can be dropped from below") {
-    std::vector<Cancelable> chain;
+    std::vector<context::Cancellable> chain;
     chain.push_back(context::with_cancel(context::background()));
     while (chain.size() < depth) chain.push_back(context::with_cancel(chain.back().ctx));
     while (chain.size() > 1) chain.pop_back();

@@ -1,30 +1,19 @@
 // Windows of a few instructions in context.hpp, which two threads enter together again and again.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <csignal>
-#include <cstdlib>
 #include <functional>
 #include <thread>
 
 #include "context.hpp"
+#include "tests/bounded.hpp"
 
 using namespace std::chrono_literals;
 using context::errc;
 using std::chrono::steady_clock;
 
 namespace {
-
-// A test that hangs is ended by SIGABRT after two minutes: doctest then says which one it was.
-struct Bounded {
-    Bounded() {
-        std::signal(SIGALRM, [](int) { std::abort(); });
-        ::alarm(120);
-    }
-    ~Bounded() { ::alarm(0); }
-};
 
 // Rival is a thread that calls a function each time when race does, at the same moment.
 class Rival {

@@ -3,11 +3,8 @@
 #include "context.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <future>
 #include <latch>
@@ -17,48 +14,14 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/bounded.hpp"
+#include "tests/counted.hpp"
+
 using namespace std::chrono_literals;
 using context::errc;
 using std::chrono::steady_clock;
 
 namespace {
-
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || \
-    __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr int slowdown = 10;
-#else
-constexpr int slowdown = 1;
-#endif
-
-// A test that hangs is ended by SIGABRT after two minutes: doctest then says which one it was.
-struct Bounded {
-    Bounded() {
-        std::signal(SIGALRM, [](int) { std::abort(); });
-        ::alarm(120);
-    }
-    ~Bounded() { ::alarm(0); }
-};
-
-// Counted knows how many of its kind live.
-struct Counted {
-    Counted() { ++living; }
-    Counted(const Counted&) { ++living; }
-    ~Counted() { --living; }
-    static int alive() { return living; }
-    static inline std::atomic<int> living{0};
-};
-
-// A seed that a failed test has printed can be given back as TEST_SEED.
-unsigned fresh_seed() {
-    const char* const given = std::getenv("TEST_SEED");
-    return given ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
-}
 
 const context::Key<std::string> tracking_id{"tracking id"};
 const context::Key<std::string> other_tracking_id{"tracking id"};
@@ -111,11 +74,11 @@ static_assert(std::is_nothrow_destructible_v<context::CancelFunc>);
 static_assert(std::is_nothrow_invocable_r_v<void, const context::CancelFunc&>);
 static_assert(std::is_void_v<std::invoke_result_t<const context::CancelFunc&>>);
 
-static_assert(std::is_aggregate_v<Cancelable>);
-static_assert(std::is_same_v<decltype(Cancelable::ctx), context::Context>);
-static_assert(std::is_same_v<decltype(Cancelable::cancel), context::CancelFunc>);
-static_assert(!std::is_copy_constructible_v<Cancelable>);
-static_assert(std::is_nothrow_move_constructible_v<Cancelable>);
+static_assert(std::is_aggregate_v<context::Cancellable>);
+static_assert(std::is_same_v<decltype(context::Cancellable::ctx), context::Context>);
+static_assert(std::is_same_v<decltype(context::Cancellable::cancel), context::CancelFunc>);
+static_assert(!std::is_copy_constructible_v<context::Cancellable>);
+static_assert(std::is_nothrow_move_constructible_v<context::Cancellable>);
 
 using Name = context::Key<std::string>;
 static_assert(!std::is_copy_constructible_v<Name> && !std::is_copy_assignable_v<Name>);
@@ -368,7 +331,7 @@ TEST_CASE_FIXTURE(Bounded, "done can be handed to a jthread as its token") {
 
 TEST_CASE_FIXTURE(Bounded, "several threads that ask for done at once get the same token") {
     // Who comes second finds the token made, so is faster, and catches up with the first.
-    std::vector<Cancelable> made;
+    std::vector<context::Cancellable> made;
     for (int i = 0; i < 200'000 / slowdown; ++i) {
         made.push_back(context::with_cancel(context::background()));
     }
@@ -596,14 +559,14 @@ TEST_CASE_FIXTURE(Bounded, "a value is destroyed on the thread of its last handl
 
 TEST_CASE("a value may hold contexts and use them in its destructor") {
     struct Holder {
-        explicit Holder(Cancelable c) : held(std::move(c)) {}
+        explicit Holder(context::Cancellable c) : held(std::move(c)) {}
         Holder(Holder&&) noexcept = default;
         Holder& operator=(Holder&&) = delete;
         ~Holder() {
             held.cancel();
             const auto fresh = context::with_cancel(held.ctx);
         }
-        Cancelable held;
+        context::Cancellable held;
     };
     static const context::Key<Holder> key{"holder"};
     const auto [parent, cancel] = context::with_cancel(context::background());
@@ -681,7 +644,7 @@ TEST_CASE_FIXTURE(Bounded, "no deadline is missed while the timer thread is abou
     struct Entry {
         Entry(const context::Context& parent, const std::function<void()>& f)
             : made(context::with_timeout(parent, 30us)), on_done(made.ctx.done(), f) {}
-        Cancelable made;
+        context::Cancellable made;
         std::stop_callback<std::function<void()>> on_done;
     };
     const unsigned seed = fresh_seed();
@@ -726,7 +689,7 @@ TEST_CASE_FIXTURE(Bounded, "of many deadlines each ends its own context, none ea
     std::mt19937 random(seed);
     std::atomic<int> early = 0;
     struct Entry {
-        Cancelable made;
+        context::Cancellable made;
         bool cancelled;
         std::unique_ptr<std::stop_callback<std::function<void()>>> on_done;
     };

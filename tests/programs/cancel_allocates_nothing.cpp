@@ -18,9 +18,6 @@ using context::errc;
 
 namespace {
 
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
 std::atomic<bool> forbidden = false;
 std::atomic<int> allocations = 0;
 
@@ -48,7 +45,7 @@ const context::Key<std::string> key{"key"};
 
 // Tree is a context with 1,000 below it, of all kinds; for half of them somebody has asked done().
 struct Tree {
-    explicit Tree(Cancelable t) : top(std::move(t)) {
+    explicit Tree(context::Cancellable t) : top(std::move(t)) {
         made.reserve(1000);
         watchers.reserve(1000);
         leaf = top.ctx;
@@ -62,9 +59,9 @@ struct Tree {
         }
     }
 
-    Cancelable top;
+    context::Cancellable top;
     context::Context leaf;
-    std::vector<Cancelable> made;
+    std::vector<context::Cancellable> made;
     std::vector<std::unique_ptr<OnDone>> watchers;
 };
 
@@ -100,7 +97,7 @@ int main() {
         tree->watchers.clear();
         tree->made.clear();
         tree->leaf = context::background();
-        tree->top = Cancelable{};
+        tree->top = context::Cancellable{};
     }
     forbidden = false;
 

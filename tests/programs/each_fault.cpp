@@ -20,6 +20,7 @@
 #include <system_error>
 
 #include "context.hpp"
+#include "tests/counted.hpp"
 
 using namespace std::chrono_literals;
 using context::Context;
@@ -70,12 +71,6 @@ extern "C" int atexit(void (*f)()) noexcept {
 
 namespace {
 
-struct Counted {
-    Counted() { ++alive; }
-    Counted(const Counted&) { ++alive; }
-    ~Counted() { --alive; }
-    static inline std::atomic<int> alive{0};
-};
 const context::Key<Counted> counted{"counted"};
 const context::Key<std::string> text{"text"};
 
@@ -215,7 +210,7 @@ constexpr int no_fault = 100;
     }
     const bool faulty = fault != never && until_fault.exchange(never) == never;
     check(threw == faulty, "a fault is not reported, or something else throws");
-    check(Counted::alive == 1, "a value or a function is left behind");
+    check(Counted::alive() == 1, "a value or a function is left behind");
     check(!parent.err() && !sibling.err(), "the parent or the sibling has ended");
     if (!faulty) std::exit(no_fault + outstanding - before);
 

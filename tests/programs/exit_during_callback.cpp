@@ -10,15 +10,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
 using OnDone = std::stop_callback<std::function<void()>>;
 
 // These are never destroyed, so that the callback may still use them.
 std::latch& entered = *new std::latch(1);
 std::latch& torn_down = *new std::latch(1);
-Cancelable& timed = *new Cancelable;
+context::Cancellable& timed = *new context::Cancellable;
 std::optional<OnDone>& on_done = *new std::optional<OnDone>;
 std::atomic<bool> finished = false;
 
@@ -31,7 +28,8 @@ struct Younger {
 };
 
 Older older;
-const Cancelable starts_the_timer_thread = context::with_timeout(context::background(), 1h);
+const context::Cancellable starts_the_timer_thread =
+    context::with_timeout(context::background(), 1h);
 Younger younger;
 
 // registers the callback; false if the deadline was earlier, so that it was called at once.

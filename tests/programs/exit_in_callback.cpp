@@ -10,21 +10,18 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
 struct Older {
     ~Older() { std::puts("statics destroyed"); }
 };
 
 Older older;
-Cancelable before = context::with_cancel(context::background());
-Cancelable timed = context::with_timeout(before.ctx, 1h);
+context::Cancellable before = context::with_cancel(context::background());
+context::Cancellable timed = context::with_timeout(before.ctx, 1h);
 
 }  // namespace
 
 int main() {
-    static std::optional<Cancelable> due;
+    static std::optional<context::Cancellable> due;
     static std::optional<std::stop_callback<std::function<void()>>> on_done;
     static std::atomic<bool> too_late;  // to register the callback: main has called it
     static std::latch registered{1};

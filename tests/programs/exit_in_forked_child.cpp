@@ -29,11 +29,8 @@ extern "C" int pthread_join(pthread_t thread, void** result) {
 
 namespace {
 
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
-Cancelable before = context::with_cancel(context::background());
-Cancelable timed = context::with_timeout(before.ctx, 1h);
+context::Cancellable before = context::with_cancel(context::background());
+context::Cancellable timed = context::with_timeout(before.ctx, 1h);
 
 int in_child() {
     const auto [ctx, cancel] = context::with_cancel(timed.ctx);

@@ -12,9 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Cancelable is what a derivation returns: a context and the function that ends it.
-using Cancelable = decltype(context::with_cancel(context::background()));
-
 using OnDone = std::stop_callback<std::function<void()>>;
 
 context::time_point last_deadline;
@@ -33,9 +30,9 @@ struct First {
 };
 
 struct Served {
-    explicit Served(Cancelable m)
+    explicit Served(context::Cancellable m)
         : made(std::move(m)), on_done(made.ctx.done(), [] { late_callbacks += torn_down; }) {}
-    Cancelable made;
+    context::Cancellable made;
     OnDone on_done;
 };
 
@@ -46,11 +43,11 @@ std::vector<std::unique_ptr<OnDone>>& kept = *new std::vector<std::unique_ptr<On
 First first;
 std::string name(100, 'x');
 
-Cancelable before = context::with_cancel(context::background());
-Cancelable with_callback = context::with_cancel(before.ctx);
+context::Cancellable before = context::with_cancel(context::background());
+context::Cancellable with_callback = context::with_cancel(before.ctx);
 
-Cancelable starts_the_timer_thread = context::with_timeout(before.ctx, 1h);
-Cancelable after = context::with_timeout(starts_the_timer_thread.ctx, 30min);
+context::Cancellable starts_the_timer_thread = context::with_timeout(before.ctx, 1h);
+context::Cancellable after = context::with_timeout(starts_the_timer_thread.ctx, 30min);
 OnDone removed(starts_the_timer_thread.ctx.done(), [] { std::puts("not removed"); });
 
 }  // namespace

@@ -9,18 +9,13 @@
 #include <future>
 
 #include "context.hpp"
+#include "tests/counted.hpp"
 
 using namespace std::chrono_literals;
 using context::errc;
 
 namespace {
 
-struct Counted {
-    Counted() { ++alive; }
-    Counted(const Counted&) { ++alive; }
-    ~Counted() { --alive; }
-    static inline int alive = 0;
-};
 const context::Key<Counted> counted{"counted"};
 
 void check(bool ok, const char* what) {
@@ -82,7 +77,7 @@ int main() {
               "after_func");
         check(!parent.err(), "the parent lives on");
     }
-    check(Counted::alive == 0, "nothing is left behind");
+    check(Counted::alive() == 0, "nothing is left behind");
 
     const auto [child, cancel_child] = context::with_cancel(parent);
     const auto [past, cancel_past] = context::with_timeout(parent, -1s);

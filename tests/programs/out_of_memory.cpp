@@ -6,6 +6,7 @@
 #include <new>
 
 #include "context.hpp"
+#include "tests/counted.hpp"
 
 using namespace std::chrono_literals;
 using context::errc;
@@ -34,12 +35,6 @@ inline void freed() { --outstanding; }
 
 namespace {
 
-struct Counted {
-    Counted() { ++alive; }
-    Counted(const Counted&) { ++alive; }
-    ~Counted() { --alive; }
-    static inline int alive = 0;
-};
 const context::Key<Counted> counted{"counted"};
 const context::Key<std::string> text{"text"};
 
@@ -74,10 +69,10 @@ void derive_and_fail(const context::Context& parent, bool expect_balance) {
     (void)sibling.done();
     const auto derives = [&](const char* what, int at_least, const auto& f) {
         const context::Context above = context::with_value(parent, counted, Counted{});
-        const int alive = Counted::alive;
+        const int alive = Counted::alive();
         const int before = outstanding;
         const auto unchanged = [&] {
-            check(Counted::alive == alive, what);
+            check(Counted::alive() == alive, what);
             check(!expect_balance || outstanding == before, what);
             check(!parent.err() && !sibling.err(), what);
         };
@@ -145,7 +140,7 @@ int main() {
         const std::stop_callback on_done(child.done(), count);
         cancel_parent();
         check(calls == 1 && child.err() == errc::canceled, "the cancel reaches the child");
-        check(Counted::alive == 0, "no value is left");
+        check(Counted::alive() == 0, "no value is left");
     }
     std::puts("ok");
     return 0;

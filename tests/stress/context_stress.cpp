@@ -22,6 +22,7 @@
 
 #include "context.hpp"
 #include "flag/command_line.hpp"
+#include "tests/counted.hpp"
 
 using namespace std::chrono_literals;
 using context::Context;
@@ -118,14 +119,6 @@ struct Tally {
     const bool elsewhere;  // it may run on a thread of context.hpp although there is one thread
     std::atomic<int> calls{0};
     std::atomic<int> when_removed{-1};  // the calls until then: none may follow
-};
-
-// Counted knows how many of its kind live.
-struct Counted {
-    Counted() { ++alive; }
-    Counted(const Counted&) { ++alive; }
-    ~Counted() { --alive; }
-    static inline std::atomic<int> alive{0};
 };
 
 const context::Key<std::size_t> number{"number"};
@@ -423,7 +416,7 @@ void World::clear(std::mt19937& random) {
         check(tally.calls == expected, "a callback did not run once");
     }
     for (Member& m : members_) m.observed.reset();
-    await([] { return Counted::alive == 0; });
+    await([] { return Counted::alive() == 0; });
 }
 
 // --- The operations ---
