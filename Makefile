@@ -31,10 +31,10 @@ TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
 FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* trace/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
-	examples/*.cpp examples/*/*.cpp)
+	examples/*.cpp examples/*/*.cpp examples/*/*/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
-SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp examples/*/*.cpp \
+SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp examples/*/*.cpp examples/*/*/*.cpp \
 	tests/stress/http_*.cpp tests/faults/*.cpp tests/library_faults/*.cpp)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
@@ -134,7 +134,7 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread' || exit 1; done
 
-include examples/examples.mk bench/bench.mk docs/docs.mk
+include examples/examples.mk examples/exercises/exercises.mk bench/bench.mk docs/docs.mk
 include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk
 
 # --- Maintain --------------------------------------------------------------------------------------

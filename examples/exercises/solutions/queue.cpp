@@ -1,0 +1,75 @@
+// queue: the token of the context is one of the things that the wait waits for, beside the items.
+// So nobody polls, and whoever cancels need not know of the queue. wait() returns what ready()
+// said last: what is in the queue already is still taken when the context has ended.
+#include <condition_variable>
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+#include <optional>
+#include <queue>
+#include <thread>
+
+#include "context.hpp"
+#include "flag/command_line.hpp"
+#include "flag/duration.hpp"
+
+using namespace std::chrono_literals;
+using context::Context;
+
+class Queue {
+public:
+    void put(int item) {
+        {
+            const std::lock_guard lock(mutex_);
+            items_.push(item);
+        }
+        changed_.notify_one();
+    }
+
+    // take waits for an item and takes it, or returns nothing once ctx is done.
+    std::optional<int> take(const Context& ctx) {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait(lock, ctx.done(), [this] { return ready(); })) return std::nullopt;
+        const int item = items_.front();
+        items_.pop();
+        return item;
+    }
+
+    int times_asked() const { return times_asked_; }
+
+private:
+    bool ready() {
+        ++times_asked_;
+        return !items_.empty();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    std::queue<int> items_;
+    int times_asked_ = 0;
+};
+
+int main(int argc, char** argv) {
+    context::duration timeout = context::duration::max(), run_for = 1s;
+    CLI::App app("A consumer that leaves when its context ends.", "queue");
+    add_duration(app, "--timeout", timeout, "the time of the context [never over]");
+    add_duration(app, "--run-for", run_for, "when to cancel it [1s]");
+    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+
+    const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
+    auto [left, leave] = context::with_cancel(context::background());
+    Queue queue;
+    std::jthread consumer([&, leaves = std::move(leave)] {
+        while (const auto item = queue.take(ctx)) std::cout << "took " << *item << std::endl;
+        std::cout << "the consumer leaves: " << ctx.err().message() << std::endl;
+    });
+    for (const int item : {1, 2, 3}) queue.put(item);
+    if (!context::sleep_for(ctx, run_for)) cancel();
+
+    if (!context::sleep_for(left, 5s)) {
+        std::cout << "the consumer was not told" << std::endl;
+        std::_Exit(1);  // its thread cannot be joined
+    }
+    consumer.join();
+    std::cout << "ready() was asked " << queue.times_asked() << " times" << std::endl;
+}
