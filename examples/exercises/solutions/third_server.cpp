@@ -55,7 +55,8 @@ static void call_all(const Context& parent, const std::string& fast, const std::
 int main(int argc, char** argv) {
     std::string failing = "none";
     CLI::App app("Whichever server fails ends the calls of the others.", "third_server");
-    app.add_option("FAILING", failing, "which server is to fail: fast, medium, slow [none]");
+    app.add_option("FAILING", failing, "which server is to fail [none]")
+        ->check(CLI::IsMember({"fast", "medium", "slow", "none"}));
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
     std::signal(SIGPIPE, SIG_IGN);
