@@ -1,6 +1,6 @@
 // retry, exercise 6. A call that fails is tried again, as long as there is time. Let the pause
 // between two tries double each time, and end when the context ends. A pause that the deadline
-// would cut short is not worth its begin: give up at once then, while the context is still live.
+// would cut short is not worth beginning: give up at once then, while the context is still live.
 // Whoever gives up returns the error of the last try, not that of the context.
 //
 // It should print what stands in retry.txt.
