@@ -8,14 +8,14 @@
 
 using context::Context;
 
-// out returns a stream that writes what it is given to standard output in one piece.
+// out returns a stream whose lines do not mix with those of another thread.
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
 // call_both calls both servers at once, each on a thread of its own. The two share a context, and
 // whichever call fails cancels it: that ends the other call.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
-    auto [ctx, cancel] = context::with_cancel(parent);  // its destructor cancels, too
+    auto [ctx, cancel] = context::with_cancel(parent);  // at the end: Go's defer cancel()
     {
         std::jthread slow([&] {
             const auto err = call_server(ctx, "slow", slow_url);
@@ -25,12 +25,12 @@ void call_both(const Context& parent, const std::string& error_value, const std:
             const auto err = call_server(ctx, "fast", fast_url + "?error=" + error_value);
             if (err) cancel();
         });
-    }  // waits for both threads
+    }  // waits for both threads: Go's wg.Wait()
     out() << "done with both" << std::endl;
 }
 
-// call_server calls one server and prints what it says. It returns what went wrong, if anything;
-// the answer "error" counts as that.
+// call_server calls one server and prints what it says. It returns what went wrong, if anything,
+// and leaves it to its caller to cancel. The answer "error" is an error, too.
 std::optional<std::string> call_server(const Context& ctx, const std::string& label,
                                        const std::string& url) {
     const auto [response, err] = http_get(ctx, url);

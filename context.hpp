@@ -2,13 +2,13 @@
 //
 // A Context carries a cancellation signal, a deadline and values from a caller to everything that
 // works on the caller's behalf, across functions and threads. Contexts form a tree: each is derived
-// from a parent, and what ends a context ends all that was derived from it, and nothing else.
+// from a parent. What ends a context ends all below it, but for without_cancel, and nothing else.
 //
 //     background()
-//     `-- with_timeout(2s)            one request
-//         |-- with_cancel()           first call      cancelled: this one ...
-//         |   `-- with_value(key)                     ... and what is below it,
-//         `-- with_cancel()           second call     but neither its sibling nor its parent
+//     `-- with_timeout(2s)            one request     goes on
+//         |-- with_cancel()           first call      is cancelled
+//         |   `-- with_value(key)                     is cancelled with it
+//         `-- with_cancel()           second call     goes on
 //
 //     auto [ctx, cancel] = context::with_timeout(parent, 2s);
 //     std::jthread worker([&] {
@@ -22,16 +22,16 @@
 //
 // Threads: all functions here, and all const members, may be called from any thread at any time. A
 // single Context or CancelFunc object is like a std::shared_ptr: to assign to it, move from it or
-// destroy it while another thread uses that same object is a data race; copies are independent.
+// destroy it while another thread uses that object is a data race; Context copies are independent.
 //
 // Callbacks: a std::stop_callback on done() runs on the thread that cancels; for a deadline, on the
 // one timer thread, where a slow callback delays all other deadlines; if the context is done
 // already, in its own constructor. It must not throw. No lock of this header is held, so it may
-// cancel, derive, read or drop any context, its own included. err() is set on all contexts that end
-// before the first token is stopped; tokens are stopped one by one, parents first. So a callback
-// must not wait for a thread that waits for a context further down, and on the timer thread for
-// nothing that a deadline ends. The destructor of a std::stop_callback waits for its callback if
-// that runs on another thread: hold no lock there that the callback takes.
+// cancel, derive, read or drop any context, its own included. Before the first token is stopped,
+// err() is set on every context that ends; tokens are then stopped one by one, parents first. So a
+// callback must not wait for a thread that waits for a descendant, nor, on the timer thread, for
+// anything that a deadline ends. The destructor of a std::stop_callback waits for its callback if
+// that runs on another thread: whoever destroys one must hold no lock that the callback takes.
 //
 // Errors: deriving a context, and its first done(), wait() or sleep_for(), may throw
 // std::bad_alloc; nothing has changed then. Cancelling allocates nothing and cannot fail.
@@ -111,7 +111,7 @@ public:
     std::error_code err() const noexcept;
 
     // deadline returns when this context will end at the latest, if there is such a time. It is
-    // never later than that of an ancestor.
+    // never later than the parent's, unless without_cancel lies between.
     std::optional<time_point> deadline() const noexcept;
 
     // value returns the value of the nearest ancestor, this context included, that was made with
@@ -126,16 +126,16 @@ private:
 };
 
 // CancelFunc ends the context it came with, when it is called or destroyed, whichever is first:
-// Go's `defer cancel()`, impossible to forget. If it is declared before a std::jthread, the thread
-// is joined first: call it by hand where the work should end earlier.
+// Go's `defer cancel()`, impossible to forget. A std::jthread that is declared after it is joined
+// before it cancels: call it by hand where the work should end earlier.
 //
 // It may be called from any thread, any number of times. When a call returns, err() is set on the
-// context and on every descendant. The call that ends the context also stops the tokens of all that
-// it ends, and runs their callbacks on this thread, before it returns. A call that finds the
+// context and on all that ends with it. The call that ends the context also stops the tokens of all
+// that it ends, and runs their callbacks on this thread, before it returns. A call that finds the
 // context ended already, by an earlier call, its parent or its deadline, does not wait for
 // callbacks: they may be running elsewhere or not have begun. No call waits for the work to stop:
-// join it for that, or see examples/monitor.cpp. A default-constructed or moved-from one does
-// nothing; assigning to one cancels what it held. See examples/cancel_twice.cpp.
+// join it for that, or see examples/monitor.cpp. A default-constructed or moved-from CancelFunc
+// does nothing; assigning to one cancels what it held. See examples/cancel_twice.cpp.
 class CancelFunc {
 public:
     CancelFunc() noexcept = default;
@@ -151,16 +151,16 @@ private:
 
 // CancelCauseFunc is a CancelFunc that can say why: cancel(why) makes `why` the cause of all that
 // it ends. A cause is a std::error_code because callers compare causes and print them, and because
-// handing it to a whole tree allocates nothing. A std::exception_ptr would have to be thrown again
-// to be read; who needs a text of his own makes a std::error_category. See examples/cause.cpp.
+// handing it to a whole tree allocates nothing; a std::exception_ptr would have to be thrown again
+// to be read. For a text of your own, define a std::error_category. See examples/cause.cpp.
 class CancelCauseFunc : public CancelFunc {
 public:
     using CancelFunc::operator();
     void operator()(std::error_code why) const noexcept;
 };
 
-// StopFunc takes a function back that after_func was given. It returns true if that will not run
-// now, false if it has begun, has ended or was taken back before; it does not wait for it to end.
+// StopFunc withdraws a function from after_func. It returns true if the function will now never
+// run, false if it has begun, has ended or was withdrawn before; it does not wait for it to end.
 // Dropping a StopFunc changes nothing.
 class StopFunc {
 public:
@@ -195,16 +195,16 @@ Cancellable with_cancel(const Context& parent);
 CancellableCause with_cancel_cause(const Context& parent);
 
 // with_deadline is with_cancel, and the context also ends at `deadline`, with
-// errc::deadline_exceeded, and with `why` as its cause. It is never early; how late depends on the
-// machine's load and on the callbacks of other deadlines. One that has passed ends the context at
-// birth, time_point::max() never does, and a parent's earlier one stays in force. The first
-// deadline of a program starts the timer thread, which serves them all, or throws
-// std::system_error.
+// errc::deadline_exceeded; with_deadline_cause gives it `why` as its cause. It does not end early;
+// how late depends on the machine's load and on the callbacks of other deadlines. A deadline that
+// has passed ends it at birth, time_point::max() never does, and an earlier deadline of the parent
+// stays in force. The first deadline of a program starts the timer thread, which serves them all,
+// or throws std::system_error.
 Cancellable with_deadline(const Context& parent, time_point deadline);
 Cancellable with_deadline_cause(const Context& parent, time_point deadline, std::error_code why);
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
-// time_point::max(), one of zero or less has passed. See examples/lazy_server.cpp.
+// time_point::max(), one of zero or less has expired. See examples/lazy_server.cpp.
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout);
 template <class Rep, class Period>
@@ -212,8 +212,8 @@ Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep,
                                std::error_code why);
 
 // with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
-// It must be safe to read from any thread, and is destroyed with the last handle or, if a cancel is
-// under way, on the thread that cancels. See examples/service_caller.cpp.
+// The value must be safe to read from any thread. It is destroyed with the last handle or, if a
+// cancel is under way, on the thread that cancels. See examples/service_caller.cpp.
 template <class T>
 [[nodiscard]] Context with_value(const Context& parent, const Key<T>& key,
                                  std::type_identity_t<T> value);
@@ -224,8 +224,8 @@ Context with_value(const Context&, const Key<T>&&, std::type_identity_t<T>) = de
 // for work that must go on when the request that began it is over.
 [[nodiscard]] Context without_cancel(const Context& parent);
 
-// cause returns the cause that was given by whoever ended ctx first, itself or an ancestor; where
-// none was given, err(). It is empty while ctx is live.
+// cause returns the cause that was given when ctx, or the ancestor that ended it, was cancelled;
+// where none was given, err(). It is empty while ctx is live.
 std::error_code cause(const Context& ctx) noexcept;
 
 // wait blocks until ctx is done, on background() for ever, and returns err(): Go's `<-ctx.Done()`.
@@ -238,9 +238,9 @@ template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on a helper thread that all such functions share: f
-// holds up neither the canceller nor a deadline. It must not throw, and does not run if it has not
-// begun when the process exits. All it needs is acquired now: the first call starts the thread, or
-// throws std::system_error. See examples/server_shutdown.cpp.
+// holds up other such functions, but neither the canceller nor a deadline. It must not throw, and
+// does not run if it has not begun when the process exits. All it needs is acquired now: the first
+// call starts the thread, or throws std::system_error. See examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 

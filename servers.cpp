@@ -4,11 +4,11 @@ using context::Context;
 using httplib::Request;
 using httplib::Response;
 
-// slow_server launches a server that answers "Slow response" after `delay`. It sleeps on its
-// context, so the server closes without waiting for the delay.
+// slow_server launches a server that answers "Slow response" after `delay`. The handler sleeps on
+// its context, so that the server can close without waiting for the delay.
 TestServer slow_server(context::duration delay, const Context& parent) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
-        if (context::sleep_for(ctx, delay)) return;
+        if (context::sleep_for(ctx, delay)) return;  // the server is closing
         response.set_content("Slow response", "text/plain");
     };
     return TestServer(answer, parent);

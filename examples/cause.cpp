@@ -23,5 +23,5 @@ static void upload(const Context& ctx) {
 int main() {
     const auto [ctx, cancel] = context::with_cancel_cause(context::background());
     std::jthread uploader([&ctx] { upload(ctx); });
-    cancel(write_file());  // without a cause, had there been no error
+    cancel(write_file());  // an empty code would be no cause
 }

@@ -17,9 +17,8 @@ class Monitor {
 public:
     explicit Monitor(context::duration check) : check_(check) {}
 
-    // start returns a context that ends when the monitor, which ends with ctx, has really stopped:
-    // the CancelFunc that the thread holds is destroyed when listen has returned, whatever the
-    // reason.
+    // start returns a context that ends when the monitor has really stopped. The monitor stops with
+    // ctx; whatever makes listen return, the CancelFunc that its thread holds is destroyed then.
     Context start(const Context& ctx) {
         auto [stopped, confirm] = context::with_cancel(context::background());
         thread_ = std::jthread([this, ctx, confirms = std::move(confirm)] { listen(ctx); });

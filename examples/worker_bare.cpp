@@ -1,5 +1,5 @@
-// worker_bare: a worker that nobody can stop. Whoever started it waits for its last round: here the
-// third, in the text it comes from the thousandth, half an hour later.
+// worker_bare: a worker that nobody can stop. Whoever started it waits until its last round is
+// over. It does three rounds by default; with --rounds 1000 that takes half an hour.
 //
 // Next: worker_abandoned.cpp stops waiting.
 #include <iostream>

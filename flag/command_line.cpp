@@ -1,6 +1,7 @@
 #include "flag/command_line.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -41,4 +42,11 @@ std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
     }
     std::set_terminate(end_uncaught);
     return std::nullopt;
+}
+
+// std::osyncstream leaves the state of std::cout alone, so stdout is asked.
+int check_stdout() {
+    if (!std::ferror(stdout)) return 0;
+    complain("cannot write to standard output");
+    return 1;
 }

@@ -16,11 +16,12 @@ namespace {
 using Phase = HttpError::Phase;
 using Step = HttpEvent::Step;
 
-// The context is the only time limit; the library's own are as far away as its poll() in
-// milliseconds can count.
-constexpr std::chrono::hours no_limit{24 * 24};
+// The context is the only time limit: the library's own are as far away as its poll() can count,
+// which is 2^31 ms.
+constexpr std::chrono::days no_limit{24};
 
-// A 304 has no body, whatever length it declares; the library (cpp-httplib 0.11) waits for one.
+// A 304 has no body, whatever length it declares. cpp-httplib 0.11 would wait for one: take_head
+// ends the call instead.
 constexpr int not_modified = 304;
 
 void configure(httplib::Client& client) {
@@ -28,7 +29,8 @@ void configure(httplib::Client& client) {
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);
     client.set_decompress(false);
-    // Send the target as it is: the name of the option depends on the library's version.
+    // Send the target as it is. Versions of the library differ in the name of the option; of a
+    // generic lambda only the branch that exists is compiled.
     [](auto& any_version) {
         if constexpr (requires { any_version.set_path_encode(false); }) {
             any_version.set_path_encode(false);
@@ -52,7 +54,7 @@ std::string reason_of(httplib::Error error, Phase phase, std::size_t received) {
     }
 }
 
-// get does what http_get promises, and tells of all steps but the first and the last.
+// get does what http_get promises. It traces all steps but the first and the last.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
                const HttpTracer& tell) {
     const auto failed = [&url](Phase phase, std::string reason) {
@@ -69,11 +71,11 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     httplib::Client client(address.host, address.port);
     configure(client);
     SocketStop socket;
-    client.set_socket_options([&](int created) {
-        socket.watch(created);
+    client.set_socket_options([&](int fd) {  // before it connects
+        socket.watch(fd);
         tell(Step::connecting);
     });
-    const std::stop_callback on_done(ctx.done(), [&] {
+    const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels
         tell(Step::call_stopped, ctx.err());
         socket.stop();
     });
@@ -82,13 +84,13 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     HttpResponse response;
     BodyLength length;
     bool too_long = false;
-    const auto got_head = [&](const httplib::Response& head) {
+    const auto keep_head = [&](const httplib::Response& head) {
         tell(Step::got_response);
         response.status = head.status;
         response.headers = {head.headers.begin(), head.headers.end()};
     };
     const auto take_head = [&](const httplib::Response& head) {
-        got_head(head);
+        keep_head(head);
         if (head.status == not_modified) return false;
         if (head.status < 200) {
             length.error = "unsupported interim answer " + std::to_string(head.status);
@@ -120,7 +122,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     if (length.declared.value_or(response.body.size()) != response.body.size()) {
         return failed(phase, reason_of(httplib::Error::Read, phase, response.body.size()));
     }
-    if (response.status == 0) got_head(*result);  // where there cannot be a body, nobody was asked
+    if (response.status == 0) keep_head(*result);  // a 204: take_head was not called
     return {std::move(response), std::nullopt};
 }
 

@@ -1,4 +1,5 @@
-// What Go has in net/http for a client: a GET that a context can stop.
+// What Go's http.NewRequestWithContext, Client.Do and io.ReadAll are together: a GET that a context
+// can stop.
 #ifndef NET_HTTP_GET_HPP
 #define NET_HTTP_GET_HPP
 
@@ -22,8 +23,8 @@ struct HttpResponse {
 
 // HttpError says where a call ended, and why.
 struct HttpError {
-    // Phase is how far the call had come: `request`, the URL is not valid and nothing was sent;
-    // `response`, the headers had not all arrived; `read`, they had, but the body had not.
+    // Phase is the step that failed: `request`, to read the URL, and nothing was sent; `response`,
+    // all from there to the headers of the answer, if they cannot be used, too; `read`, the body.
     enum class Phase { request, response, read };
 
     Phase phase;
@@ -34,7 +35,6 @@ struct HttpError {
     std::string message() const;
 };
 
-// to_string names the phase: "request", "response" or "read".
 const char* to_string(HttpError::Phase phase);
 
 // HttpResult is what Go returns as two values; take both:
@@ -49,20 +49,21 @@ struct [[nodiscard]] HttpResult {
 };
 
 // http_get sends a GET and reads the answer, whatever its status, on the calling thread. When ctx
-// ends, it returns at once, whether it is connecting, waiting or reading; the thread that cancels
-// only shuts a socket down. A call whose context is done when it ends has the error of the context.
-// It sets no time limit of its own.
+// ends, it returns at once, whether it is connecting, waiting or reading, but not while it looks up
+// a host name; the thread that cancels only shuts a socket down. After the last byte ctx is asked
+// once more: if it has ended, the answer is dropped, and the error is that of the context. There is
+// no other time limit.
 //
 // A body that is shorter than declared is an error, and so is one that is longer than
-// options.max_body: no more than that is read. One without a declared length ends with its
+// options.max_body: no more than that is kept. One without a declared length ends with its
 // connection; then only a reset shows that it was cut off.
 //
-// Running out of memory throws std::bad_alloc, or is an error.
+// If memory runs out, it throws std::bad_alloc, or returns an error where the library catches that.
 //
 // If ctx carries an HttpTrace, that is told of each step: see net/http_trace.hpp.
 //
-// It does not follow redirects, keeps no connection, decodes no Content-Encoding, and cannot be
-// stopped while it looks up a host name. The process must ignore SIGPIPE.
+// It follows no redirects, opens a connection for each call, and decodes no Content-Encoding. The
+// process must ignore SIGPIPE, or a peer that closes while it is sent to ends the process.
 HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options = {});
 

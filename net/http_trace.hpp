@@ -1,5 +1,5 @@
 // What Go has in net/http/httptrace: a context can carry a function that is told what http_get and
-// TestServer do. The code between them does not know of it.
+// TestServer do. Whoever calls or is called does not know of it.
 #ifndef NET_HTTP_TRACE_HPP
 #define NET_HTTP_TRACE_HPP
 
@@ -9,15 +9,15 @@
 
 #include "context.hpp"
 
-// HttpEvent is one step of a call or of a server. It is told on the thread that takes the step;
-// what it refers to is valid until the function returns.
+// HttpEvent is one step of a call or of a server. It is told on the thread that causes it; what it
+// refers to is valid until the HttpTrace returns.
 struct HttpEvent {
     enum class Step {
-        // Of http_get, in this order; `call_stopped` at any time, or not at all.
+        // Of http_get: first `call_started`, last one of the three after `call_stopped`.
         call_started,
-        connecting,    // it has a socket: it connects, and then sends the request
+        connecting,    // it has a socket, which connects and then sends; again for another address
         got_response,  // the headers of the answer have arrived
-        call_stopped,  // its context has ended: told on the thread that cancels
+        call_stopped,  // its context has ended: on the thread that cancels
         call_returned,
         call_failed,
         call_aborted,  // failed, and its context has ended
@@ -25,7 +25,7 @@ struct HttpEvent {
         // Of TestServer.
         listening,
         got_request,
-        handler_stopped,   // its context has ended: told on the thread that closes the server
+        handler_stopped,  // its context has ended: on the thread that closes the server, or cancels
         handler_returned,  // the answer is about to be sent
         closing,
         closed,
@@ -33,18 +33,18 @@ struct HttpEvent {
 
     Step step;
     const std::string& url;    // of the call, or TestServer::url()
-    std::error_code err = {};  // err() of the call's or the handler's context
+    std::error_code err = {};  // err() of the context, when it is stopped and afterwards
 };
 
 // HttpTrace is the function. It is called on many threads, some of them in the middle of a cancel:
 // it must be quick and must not throw.
 using HttpTrace = std::function<void(const HttpEvent&)>;
 
-// http_trace is the key: with_value(parent, http_trace, tell) has `tell` told of all calls that are
-// made with that context, and of a TestServer whose parent it is.
+// http_trace is the key: after with_value(parent, http_trace, f) f is called for all calls made
+// with that context, and for a TestServer whose parent it is.
 inline const context::Key<HttpTrace> http_trace{"http trace"};
 
-// HttpTracer tells the function of a context, if it has one. It is used while the context lives.
+// HttpTracer calls the function of a context, if it has one. Both `ctx` and `url` must outlive it.
 class HttpTracer {
 public:
     HttpTracer(const context::Context& ctx, const std::string& url)

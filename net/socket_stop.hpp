@@ -1,4 +1,4 @@
-// Where a stop meets a socket.
+// Ends what another thread does on a socket.
 #ifndef NET_SOCKET_STOP_HPP
 #define NET_SOCKET_STOP_HPP
 
@@ -12,11 +12,11 @@
 #include <system_error>
 
 // SocketStop lets one thread end what another does on a socket, by shutting it down: a connect, a
-// read or a write that is under way ends, and one that begins later fails. It takes no longer than
-// the system calls.
+// read or a write that is under way ends, and one that begins later fails. stop() blocks for no
+// longer than the system calls take.
 //
-// It shuts down a duplicate of the descriptor, which only it can close: the owner may close the
-// original at any time, and its number may then be that of another file.
+// It shuts down its own duplicate of the descriptor. The owner of the original may close that at
+// any time, and its number may then be reused for another file.
 //
 // cpp-httplib's own Client::stop() cannot serve: before the socket is there it has no effect, and
 // while the socket connects it blocks its caller. See examples/pitfalls/stop_before_get.cpp and
@@ -28,8 +28,8 @@ public:
     SocketStop& operator=(const SocketStop&) = delete;
     ~SocketStop() { release(); }
 
-    // watch takes the next socket of the request, which has not begun to connect. It replaces the
-    // one before, which has failed.
+    // watch is called for each address that is tried, before the socket connects, on the thread of
+    // the request. The socket before, if there was one, has failed to connect.
     void watch(int socket) {
         const std::lock_guard lock(mutex_);
         release();
@@ -38,23 +38,24 @@ public:
         if (stopped_ || error_) shut_down(socket);
     }
 
-    // stop shuts down the socket, and each one that is watched later.
+    // stop shuts down the socket, and each one that is watched later. Any thread may call it.
     void stop() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
         if (duplicate_ >= 0) shut_down(duplicate_);
     }
 
-    // error is set if a socket could not be watched; that one was shut down.
+    // error is set if a socket could not be watched; that one was shut down. Ask it on the thread
+    // of the request.
     std::error_code error() const { return error_; }
 
 private:
-    // The reading side first: that wakes a reader, who then need not wait until the other side has
-    // been sent the end.
+    // The reading side first: that wakes a blocked reader before the kernel sends the end of the
+    // stream to the peer.
     //
-    // A socket that is shut down before it connects may still do so, and a write then waits for the
-    // connection. One that listens cannot connect: so it is made to, on loopback, until its owner
-    // closes it.
+    // Linux does not shut a socket down that has not begun to connect (ENOTCONN), and it could
+    // still connect later. A socket that listens cannot: so it is bound to loopback and listens
+    // there, until its owner closes it.
     static void shut_down(int socket) {
         if (::shutdown(socket, SHUT_RD) == 0) {
             ::shutdown(socket, SHUT_WR);

@@ -72,7 +72,7 @@ private:
         try {
             job();
         } catch (const std::exception&) {
-            return;  // its client waits until it gives up
+            return;  // its client has to give up by itself
         }
     }
 
@@ -99,7 +99,7 @@ struct TestServer::Running {
     int listener = -1;
     std::string url;
     context::Cancellable open;
-    HttpTracer tell;
+    HttpTracer tell;  // refers to `url` and to what `open.ctx` carries
     std::promise<void> start;
     std::once_flag start_settled;
     std::thread thread;
@@ -131,7 +131,7 @@ void TestServer::Running::answer_with(Handler handler) {
                                                              httplib::Response& response) {
         const auto [ctx, cancel] = context::with_cancel(open.ctx);
         if (ctx.err()) {
-            response.status = 503;  // the server was closed, or its parent ended, before it came up
+            response.status = 503;  // it had to wait, and the server or its parent has ended since
             return;
         }
         tell(Step::got_request);
@@ -154,7 +154,7 @@ void TestServer::Running::answer_with(Handler handler) {
 }
 
 void TestServer::Running::listen() {
-    server.set_socket_options([this](int created) { listener = created; });
+    server.set_socket_options([this](int fd) { listener = fd; });
     const int port = server.bind_to_any_port("127.0.0.1");
     // The library's backlog, 5 in 0.11, would make clients that come all at once wait for seconds.
     if (port < 0 || ::listen(listener, 4096) < 0) {
@@ -165,13 +165,14 @@ void TestServer::Running::listen() {
     url = "http://127.0.0.1:" + std::to_string(port);
 }
 
-// accept_requests runs on the thread of the server until that is stopped. The library asks for the
-// workers when it is ready to be stopped, not earlier; to return before that is a failure.
+// accept_requests runs on the thread of the server until that is stopped. The library calls
+// new_task_queue once it can be stopped: that is the sign that the server is up. If
+// listen_after_bind returns without it, the start has failed.
 void TestServer::Running::accept_requests() {
     server.new_task_queue = [this] {
         auto workers = std::make_unique<Workers>(CPPHTTPLIB_THREAD_POOL_COUNT);
         settle_start(nullptr);
-        return workers.release();
+        return workers.release();  // the library deletes it
     };
     std::exception_ptr failure;
     try {

@@ -24,9 +24,9 @@ void on_a_thread(F f) {
 
 // cancelled_run takes the steps of `context_cancel true`, one after the other.
 void cancelled_run(Timeline& timeline) {
-    const Context slow_parent = timeline.watch(Timeline::slow_server);
-    const Context fast_parent = timeline.watch(Timeline::fast_server);
-    const Context calls = timeline.watch(Timeline::main);
+    const Context slow_parent = timeline.traced(Timeline::slow_server);
+    const Context fast_parent = timeline.traced(Timeline::fast_server);
+    const Context calls = timeline.traced(Timeline::main);
     const HttpTracer slow_server(slow_parent, slow_url), fast_server(fast_parent, fast_url);
     const std::string query = fast_url + "?error=true";
     const HttpTracer slow_call(calls, slow_url), fast_call(calls, query);
@@ -90,8 +90,8 @@ TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
 
 TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
     Timeline timeline(true);
-    const Context parent = timeline.watch(Timeline::slow_server);
-    const Context calls = timeline.watch(Timeline::main);
+    const Context parent = timeline.traced(Timeline::slow_server);
+    const Context calls = timeline.traced(Timeline::main);
     HttpTracer(parent, slow_url)(Step::listening);
     const HttpTracer call(calls, slow_url);
     on_a_thread([&] {
@@ -108,8 +108,8 @@ TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
 
 TEST_CASE("a call to a server that is not watched is not drawn") {
     Timeline timeline(true);
-    const Context parent = timeline.watch(Timeline::slow_server);
-    const Context calls = timeline.watch(Timeline::main);
+    const Context parent = timeline.traced(Timeline::slow_server);
+    const Context calls = timeline.traced(Timeline::main);
     HttpTracer(parent, slow_url)(Step::listening);
     const std::string another = slow_url + "2/";
     HttpTracer(calls, another)(Step::call_started);
@@ -121,7 +121,7 @@ TEST_CASE("a call to a server that is not watched is not drawn") {
 TEST_CASE("more steps than a picture holds are forgotten, and a picture that is off has none") {
     Timeline timeline(true), off(false);
     for (Timeline* const each : {&timeline, &off}) {
-        const Context parent = each->watch(Timeline::slow_server);
+        const Context parent = each->traced(Timeline::slow_server);
         for (int i = 0; i < 2000; ++i) HttpTracer(parent, slow_url)(Step::listening);
     }
     const std::string picture = drawn(timeline);

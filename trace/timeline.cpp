@@ -43,7 +43,7 @@ bool in_colour(std::FILE* out) {
     return ::isatty(::fileno(out)) == 1 && (!no_colour || !*no_colour);
 }
 
-// Words say what a step is called in the lane of whom it befalls, and in the lane it comes from.
+// Words say what a step is called in its lane, and in the lane that its arrow comes from.
 struct Words {
     const char* here;
     const char* there = nullptr;
@@ -114,7 +114,7 @@ Timeline::Timeline(bool on) : on_(on) {
     if (on_) moments_.reserve(most_moments);
 }
 
-Context Timeline::watch(Actor actor) {
+Context Timeline::traced(Actor actor) {
     if (!on_) return context::background();
     return context::with_value(context::background(), http_trace,
                                [this, actor](const HttpEvent& event) { record(actor, event); });
@@ -143,8 +143,8 @@ void Timeline::record(Actor watched, const HttpEvent& event) {
     moments_.push_back({Clock::now(), event.step, *actor, from, event.err});
 }
 
-// actor_of says whom a step befalls: the server that is watched, or the client of the server that
-// is called.
+// actor_of says in whose lane a step stands: that of the server which tells it, or that of the
+// client of the server which is called.
 std::optional<Actor> Timeline::actor_of(Actor watched, const HttpEvent& event) const {
     if (is_server(watched)) return watched;
     const std::string_view url = event.url;

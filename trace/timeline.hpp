@@ -14,9 +14,9 @@
 #include "context.hpp"
 #include "net/http_trace.hpp"
 
-// Timeline hears of the steps of a run through the contexts that it gives out, and draws them: one
-// lane for each actor, time running down. It outlives whatever uses those contexts. It remembers
-// the first 1,000 steps.
+// Timeline is told of the steps of a run through the contexts that it gives out, and draws them:
+// one lane for each actor, time running down. It must outlive whatever uses those contexts. It
+// remembers the first 1,000 steps.
 class Timeline {
 public:
     // Actor is one lane; this is their order. A client is the thread that calls the server beside
@@ -27,12 +27,12 @@ public:
     // on the thread of `main`.
     explicit Timeline(bool on);
 
-    // watch returns a background() whose trace leads here: of `actor`, if that is a server, and of
-    // all calls made with that context.
-    context::Context watch(Actor actor);
+    // traced returns a background() with a trace that ends here: give that of a server to it as its
+    // parent, and make all calls with that of `main`.
+    context::Context traced(Actor actor);
 
     // draw prints the picture, 80 columns wide: in colour if `out` is a terminal and the
-    // environment has no NO_COLOR. Not before all that it has watched is over.
+    // environment has no NO_COLOR. Call it when all calls have returned and all servers are closed.
     void draw(std::FILE* out) const;
 
 private:
@@ -43,7 +43,7 @@ private:
     struct Moment {
         Clock::time_point time;
         Step step;
-        Actor actor;                // whom it befalls
+        Actor actor;                // in whose lane it stands
         std::optional<Actor> from;  // on whose thread, if that is another actor's
         std::error_code err;
     };
