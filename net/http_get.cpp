@@ -56,7 +56,7 @@ std::string reason_of(httplib::Error error, Phase phase, std::size_t received) {
 
 // get does what http_get promises. It traces all steps but the first and the last.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               const HttpTracer& tell) {
+               HttpTracer& tell) {
     const auto failed = [&url](Phase phase, std::string reason) {
         return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
     };
@@ -76,8 +76,8 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         tell(Step::connecting);
     });
     const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels
-        tell(Step::call_stopped, ctx.err());
         socket.stop();
+        tell.stopped(Step::call_stopped);
     });
 
     Phase phase = Phase::response;
@@ -154,10 +154,16 @@ std::string HttpError::message() const {
 
 HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options) {
-    const HttpTracer tell(ctx, url);
+    HttpTracer tell(ctx, url);
     tell(Step::call_started);
     HttpResult result = get(ctx, url, options, tell);
-    const Step failed = ctx.err() ? Step::call_aborted : Step::call_failed;
-    tell(result.error ? failed : Step::call_returned, ctx.err());
+    if (!result.error) {
+        tell(Step::call_returned);
+    } else if (ctx.err()) {
+        tell.stopped(Step::call_stopped);
+        tell(Step::call_aborted);
+    } else {
+        tell(Step::call_failed);
+    }
     return result;
 }

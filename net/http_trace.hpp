@@ -3,9 +3,9 @@
 #ifndef NET_HTTP_TRACE_HPP
 #define NET_HTTP_TRACE_HPP
 
+#include <atomic>
 #include <functional>
 #include <string>
-#include <system_error>
 
 #include "context.hpp"
 
@@ -13,49 +13,59 @@
 // refers to is valid until the HttpTrace returns.
 struct HttpEvent {
     enum class Step {
-        // Of http_get: first `call_started`, last one of the three after `call_stopped`.
+        // Of http_get: first `call_started`, last, unless it throws, one of the last three.
         call_started,
         connecting,    // it has a socket, which connects and then sends; again for another address
         got_response,  // the headers of the answer have arrived
-        call_stopped,  // its context has ended: on the thread that cancels
+        call_stopped,  // its context has ended: on the thread that ends it, or when the call sees
+                       // it
         call_returned,
         call_failed,
-        call_aborted,  // failed, and its context has ended
+        call_aborted,  // failed because its context has ended; after `call_stopped`
 
-        // Of TestServer.
+        // Of TestServer. A request that is answered with 503 is not told of.
         listening,
         got_request,
-        handler_stopped,  // its context has ended: on the thread that closes the server, or cancels
-        handler_returned,  // the answer is about to be sent
+        handler_stopped,   // its context has ended: on the thread that ends it, or when it returns
+        handler_returned,  // and the answer is about to be sent; not if it throws
         closing,
         closed,
     };
 
     Step step;
-    const std::string& url;    // of the call, or TestServer::url()
-    std::error_code err = {};  // err() of the context, when it is stopped and afterwards
+    const std::string& url;       // of the call, or TestServer::url()
+    const context::Context& ctx;  // of the call, of the handler, or of the server
 };
 
-// HttpTrace is the function. It is called on many threads, some of them in the middle of a cancel:
-// it must be quick and must not throw.
+// HttpTrace is the function. It is called on many threads, also on several at once, and in the
+// middle of a cancel: it must be quick and must not throw.
 using HttpTrace = std::function<void(const HttpEvent&)>;
 
 // http_trace is the key: after with_value(parent, http_trace, f) f is called for all calls made
-// with that context, and for a TestServer whose parent it is.
+// with that context, and for a TestServer whose parent it is, including the calls of its handlers.
+// An inner trace replaces an outer one; an empty function switches it off.
 inline const context::Key<HttpTrace> http_trace{"http trace"};
 
 // HttpTracer calls the function of a context, if it has one. Both `ctx` and `url` must outlive it.
 class HttpTracer {
 public:
     HttpTracer(const context::Context& ctx, const std::string& url)
-        : trace_(ctx.value(http_trace)), url_(url) {}
-    void operator()(HttpEvent::Step step, std::error_code err = {}) const {
-        if (trace_) (*trace_)({step, url_, err});
+        : ctx_(ctx), url_(url), trace_(ctx.value(http_trace)) {}
+
+    void operator()(HttpEvent::Step step) const {
+        if (trace_ && *trace_) (*trace_)({step, url_, ctx_});
+    }
+
+    // stopped tells of that step if it is the first to do so.
+    void stopped(HttpEvent::Step step) {
+        if (!stopped_.test_and_set()) (*this)(step);
     }
 
 private:
-    const HttpTrace* trace_;
+    const context::Context& ctx_;
     const std::string& url_;
+    const HttpTrace* trace_;
+    std::atomic_flag stopped_;
 };
 
 #endif  // NET_HTTP_TRACE_HPP

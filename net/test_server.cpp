@@ -134,11 +134,17 @@ void TestServer::Running::answer_with(Handler handler) {
             response.status = 503;  // it had to wait, and the server or its parent has ended since
             return;
         }
-        tell(Step::got_request);
-        const std::stop_callback on_done(ctx.done(),
-                                         [&] { tell(Step::handler_stopped, ctx.err()); });
-        handler(ctx, request, response);
-        tell(Step::handler_returned, ctx.err());
+        HttpTracer tell_of(ctx, url);
+        tell_of(Step::got_request);
+        const auto stopped = [&tell_of] { tell_of.stopped(Step::handler_stopped); };
+        const std::stop_callback on_done(ctx.done(), stopped);
+        {
+            // A child's callbacks, and so whatever wakes the handler, come after its parent's.
+            const auto [own, end] = context::with_cancel(ctx);
+            handler(own, request, response);
+        }
+        if (ctx.err()) stopped();
+        tell_of(Step::handler_returned);
     };
     const char* const any_path = R"([\s\S]*)";
     server.Get(any_path, answer).Post(any_path, answer).Put(any_path, answer);

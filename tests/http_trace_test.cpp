@@ -30,7 +30,7 @@ struct Record {
                                        const std::lock_guard lock(mutex);
                                        steps.push_back(event.step);
                                        threads.push_back(std::this_thread::get_id());
-                                       errors.push_back(event.err);
+                                       errors.push_back(event.ctx.err());
                                    });
     }
 };
@@ -95,4 +95,46 @@ TEST_CASE("a trace is told that a handler was stopped by the close of its server
                                  Step::handler_stopped, Step::handler_returned, Step::closed});
     CHECK(watched.threads[3] == std::this_thread::get_id());
     CHECK(watched.errors[4] == context::errc::canceled);
+}
+
+TEST_CASE(
+    "a call that its context had ended before is told of as stopped, and connects to nobody") {
+    Record client;
+    const auto [ctx, cancel] = context::with_cancel(client.watched());
+    cancel();
+    CHECK(http_get(ctx, "http://127.0.0.1:1").error);
+    CHECK(client.steps == Steps{Step::call_started, Step::call_stopped, Step::call_aborted});
+}
+
+TEST_CASE("a handler that returns before its stop has come to it is told of as stopped before") {
+    std::latch arrived(1), returned(1);
+    std::vector<Step> steps;  // of one thread after the other
+    const Context watched =
+        context::with_value(context::background(), http_trace, [&](const HttpEvent& event) {
+            steps.push_back(event.step);
+            if (event.step == Step::handler_returned) returned.count_down();
+        });
+    const auto [parent, cancel] = context::with_cancel(watched);
+    const std::stop_callback comes_first(parent.done(), [&] { returned.wait(); });
+    std::jthread client;
+    {
+        const TestServer server(
+            [&](const Context& handler, const httplib::Request&, httplib::Response&) {
+                arrived.count_down();
+                while (!handler.err()) std::this_thread::yield();
+            },
+            parent);
+        client = std::jthread([url = server.url()] { (void)http_get(context::background(), url); });
+        arrived.wait();
+        cancel();
+    }
+    CHECK(steps == Steps{Step::listening, Step::got_request, Step::handler_stopped,
+                         Step::handler_returned, Step::closing, Step::closed});
+}
+
+TEST_CASE("an empty trace switches the outer one off") {
+    Record client;
+    const Context untold = context::with_value(client.watched(), http_trace, nullptr);
+    CHECK(http_get(untold, "http://127.0.0.1:1").error);
+    CHECK(client.steps.empty());
 }

@@ -49,8 +49,9 @@ struct Words {
     const char* there = nullptr;
 };
 
-Words words(Step step, std::error_code err) {
-    switch (step) {
+Words words(std::optional<Step> step, std::error_code err) {
+    if (!step) return {"cancels"};
+    switch (*step) {
         case Step::call_started:
             return {"starts"};
         case Step::connecting:
@@ -58,7 +59,7 @@ Words words(Step step, std::error_code err) {
         case Step::got_response:
             return {"received", "sent"};
         case Step::call_stopped:
-            return {err == context::errc::canceled ? "stopped" : "deadline", "cancels"};
+            return {err == context::errc::deadline_exceeded ? "deadline" : "stopped", "cancels"};
         case Step::call_returned:
             return {"done"};
         case Step::call_failed:
@@ -70,9 +71,9 @@ Words words(Step step, std::error_code err) {
         case Step::got_request:
             return {"received", "sent"};
         case Step::handler_stopped:
-            return {err == context::errc::canceled ? "stopped" : "deadline", "cancels"};
+            return {err == context::errc::deadline_exceeded ? "deadline" : "stopped", "cancels"};
         case Step::handler_returned:
-            return {err ? "gives up" : "answers"};
+            return {err ? "returns" : "answers"};
         case Step::closing:
             return {"closing", "closes"};
         case Step::closed:
@@ -102,14 +103,15 @@ std::string milliseconds_text(std::chrono::duration<double, std::milli> time) {
     return text.data();
 }
 
-bool belongs_to_a_stop(Step step) {
-    return step == Step::call_stopped || step == Step::call_aborted ||
+bool belongs_to_a_stop(std::optional<Step> step) {
+    return !step || step == Step::call_stopped || step == Step::call_aborted ||
            step == Step::handler_stopped;
 }
 
 }  // namespace
 
-Timeline::Timeline(bool on) : on_(on) {
+Timeline::Timeline(bool on, std::function<Clock::time_point()> now)
+    : on_(on), now_(std::move(now)) {
     threads_[main] = std::this_thread::get_id();
     if (on_) moments_.reserve(most_moments);
 }
@@ -120,27 +122,57 @@ Context Timeline::traced(Actor actor) {
                                [this, actor](const HttpEvent& event) { record(actor, event); });
 }
 
-// record must not throw: so it forgets what does not fit.
 void Timeline::record(Actor watched, const HttpEvent& event) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (event.step == Step::listening) urls_[watched] = event.url;
+        const std::optional<Actor> actor = actor_of(watched, event);
+        if (!actor) return;
+        if (event.step == Step::call_started || event.step == Step::got_request) {
+            // The system may have given it the number of a thread that has ended.
+            std::ranges::replace(threads_, std::this_thread::get_id(), std::thread::id());
+            threads_[*actor] = std::this_thread::get_id();
+        }
+        std::optional<Actor> from;
+        if (event.step == Step::got_request) {
+            from = client_of(*actor);
+        } else if (event.step == Step::got_response) {
+            from = server_of(*actor);
+        } else if (words(event.step, {}).there) {
+            from = actor_here();
+        }
+        if (from == actor) from.reset();
+        if (event.step == Step::call_stopped && from) stop_reached_a_call_ = true;
+        add({now_(), event.step, *actor, from, event.ctx.err()});
+    }
+    // All calls share one context. Without the lock: the callback may run here and now.
+    if (event.step == Step::call_started && !calls_are_watched_.test_and_set()) {
+        on_cancel_.emplace(event.ctx.done(), [this, ctx = event.ctx] { record_cancel(ctx); });
+    }
+}
+
+// record_cancel runs on the thread that cancels. Those that it reaches have been told before:
+// libstdc++ calls first what was registered last.
+void Timeline::record_cancel(const Context& ctx) {
     const std::lock_guard lock(mutex_);
-    if (event.step == Step::listening) urls_[watched] = event.url;
-    const std::optional<Actor> actor = actor_of(watched, event);
-    if (!actor || moments_.size() == most_moments) return;
-    const auto here = std::this_thread::get_id();
-    std::optional<Actor> from;
-    if (event.step == Step::got_request) {
-        from = client_of(*actor);
-    } else if (event.step == Step::got_response) {
-        from = server_of(*actor);
-    } else if (words(event.step, event.err).there) {
-        const auto thread = std::ranges::find(threads_, here);
-        if (thread != threads_.end()) from = static_cast<Actor>(thread - threads_.begin());
+    const std::optional<Actor> actor = actor_here();
+    if (stop_reached_a_call_ || !actor || ctx.err() != context::errc::canceled) return;
+    add({now_(), std::nullopt, *actor, std::nullopt, ctx.err()});
+}
+
+// add is called in the middle of a cancel, and must not throw.
+void Timeline::add(const Moment& moment) {
+    if (moments_.size() < most_moments) {
+        moments_.push_back(moment);
+    } else {
+        incomplete_ = true;
     }
-    if (event.step == Step::call_started || event.step == Step::got_request) {
-        threads_[*actor] = here;
-    }
-    if (from == actor) from.reset();
-    moments_.push_back({Clock::now(), event.step, *actor, from, event.err});
+}
+
+std::optional<Actor> Timeline::actor_here() const {
+    const auto thread = std::ranges::find(threads_, std::this_thread::get_id());
+    if (thread == threads_.end()) return std::nullopt;
+    return static_cast<Actor>(thread - threads_.begin());
 }
 
 // actor_of says in whose lane a step stands: that of the server which tells it, or that of the
@@ -179,7 +211,8 @@ void Timeline::draw(std::FILE* out) const {
     const bool colour = in_colour(out);
     const auto print = [&](const char* style, std::string line) {
         line.erase(line.find_last_not_of(' ') + 1);
-        std::fprintf(out, "%s%s%s\n", colour ? style : "", line.c_str(), colour ? plain : "");
+        const bool styled = colour && *style;
+        std::fprintf(out, "%s%s%s\n", styled ? style : "", line.c_str(), styled ? plain : "");
     };
 
     std::string header(width, ' ');
@@ -199,7 +232,8 @@ void Timeline::draw(std::FILE* out) const {
     Clock::time_point before = start_;
     for (std::size_t row = 0; row < moments_.size(); ++row) {
         const auto& [time, step, actor, from, err] = moments_[row];
-        if (time - before > long_pause) print("", lanes(row, ':'));
+        const std::string pause = lanes(row, ':');
+        if (time - before > long_pause && pause.find(':') != std::string::npos) print("", pause);
         before = time;
 
         std::string line = lanes(row, '|');
@@ -212,4 +246,5 @@ void Timeline::draw(std::FILE* out) const {
         }
         print(belongs_to_a_stop(step) ? red : "", line);
     }
+    if (incomplete_) print("", "(there was more)");
 }

@@ -3,11 +3,15 @@
 #define TRACE_TIMELINE_HPP
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -23,9 +27,11 @@ public:
     // its lane.
     enum Actor { fast_server, fast_client, main, slow_client, slow_server };
 
+    using Clock = std::chrono::steady_clock;
+
     // A Timeline that is not `on` gives out contexts without a trace, and draws nothing. It is made
     // on the thread of `main`.
-    explicit Timeline(bool on);
+    explicit Timeline(bool on, std::function<Clock::time_point()> now = Clock::now);
 
     // traced returns a background() with a trace that ends here: give that of a server to it as its
     // parent, and make all calls with that of `main`.
@@ -37,28 +43,36 @@ public:
 
 private:
     static constexpr std::size_t actors = 5;
-    using Clock = std::chrono::steady_clock;
     using Step = HttpEvent::Step;
 
     struct Moment {
         Clock::time_point time;
-        Step step;
+        std::optional<Step> step;   // none: it cancels, and reaches nobody
         Actor actor;                // in whose lane it stands
-        std::optional<Actor> from;  // on whose thread, if that is another actor's
-        std::error_code err;
+        std::optional<Actor> from;  // whom its arrow comes from
+        std::error_code err;        // of the context
     };
 
     struct Life;
     std::array<Life, actors> lives() const;
     void record(Actor watched, const HttpEvent& event);
+    void record_cancel(const context::Context& ctx);
     std::optional<Actor> actor_of(Actor watched, const HttpEvent& event) const;
+    std::optional<Actor> actor_here() const;
+    void add(const Moment& moment);
 
     const bool on_;
-    const Clock::time_point start_ = Clock::now();
-    std::mutex mutex_;
+    const std::function<Clock::time_point()> now_;
+    const Clock::time_point start_ = now_();
+    std::mutex mutex_;                             // guards what follows, until draw
     std::array<std::thread::id, actors> threads_;  // where each was last seen at work
     std::array<std::string, actors> urls_;         // of the servers
     std::vector<Moment> moments_;
+    bool incomplete_ = false;
+    bool stop_reached_a_call_ = false;
+
+    std::atomic_flag calls_are_watched_;
+    std::optional<std::stop_callback<std::function<void()>>> on_cancel_;  // of the calls' context
 };
 
 #endif  // TRACE_TIMELINE_HPP
