@@ -15,7 +15,7 @@ static std::osyncstream out() { return std::osyncstream(std::cout); }
 // whichever call fails cancels it: that ends the other call.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
-    auto [ctx, cancel] = context::with_cancel(parent);  // at the end: Go's defer cancel()
+    auto [ctx, cancel] = context::with_cancel(parent);  // its destructor is Go's defer cancel()
     {
         std::jthread slow([&] {
             const auto err = call_server(ctx, "slow", slow_url);
@@ -25,7 +25,7 @@ void call_both(const Context& parent, const std::string& error_value, const std:
             const auto err = call_server(ctx, "fast", fast_url + "?error=" + error_value);
             if (err) cancel();
         });
-    }  // waits for both threads: Go's wg.Wait()
+    }  // joins both threads: Go's wg.Wait()
     out() << "done with both" << std::endl;
 }
 
