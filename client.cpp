@@ -11,8 +11,8 @@ using context::Context;
 // out returns a stream whose lines do not mix with those of another thread.
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
-// call_both calls both servers at once, each on a thread of its own. The two share a context, and
-// whichever call fails cancels it: that ends the other call.
+// call_both calls both servers at once, each on a thread of its own. Both calls share a context,
+// and whichever fails cancels it: that ends the other one, unless that has its answer already.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
     auto [ctx, cancel] = context::with_cancel(parent);  // its destructor is Go's defer cancel()
@@ -29,8 +29,8 @@ void call_both(const Context& parent, const std::string& error_value, const std:
     out() << "done with both" << std::endl;
 }
 
-// call_server calls one server and prints what it says. It returns what went wrong, if anything,
-// and leaves it to its caller to cancel. The answer "error" is an error, too.
+// call_server calls one server and prints what it says. It returns what went wrong, if anything:
+// its caller then cancels. The answer "error" is an error, too.
 std::optional<std::string> call_server(const Context& ctx, const std::string& label,
                                        const std::string& url) {
     const auto [response, err] = http_get(ctx, url);

@@ -2,7 +2,7 @@
 //
 // A Context carries a cancellation signal, a deadline and values from a caller to everything that
 // works on the caller's behalf, across functions and threads. Contexts form a tree: each is derived
-// from a parent. What ends a context ends all below it, but for without_cancel, and nothing else.
+// from a parent. What ends a context ends all below it (not below without_cancel), nothing else.
 //
 //     background()
 //     `-- with_timeout(2s)            one request     goes on
@@ -110,8 +110,8 @@ public:
     // again. A context that its parent ended has the parent's reason.
     std::error_code err() const noexcept;
 
-    // deadline returns when this context will end at the latest, if there is such a time. It is
-    // never later than the parent's, unless without_cancel lies between.
+    // deadline returns when this context will end at the latest, if a deadline was given (be it
+    // time_point::max()). It is never later than the parent's, unless without_cancel lies between.
     std::optional<time_point> deadline() const noexcept;
 
     // value returns the value of the nearest ancestor, this context included, that was made with
@@ -126,8 +126,8 @@ private:
 };
 
 // CancelFunc ends the context it came with, when it is called or destroyed, whichever is first:
-// Go's `defer cancel()`, impossible to forget. A std::jthread that is declared after it is joined
-// before it cancels: call it by hand where the work should end earlier.
+// Go's `defer cancel()`, impossible to forget. But a std::jthread that is declared later is joined
+// first: call it by hand where the work should end sooner.
 //
 // It may be called from any thread, any number of times. When a call returns, err() is set on the
 // context and on all that ends with it. The call that ends the context also stops the tokens of all

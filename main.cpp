@@ -8,6 +8,7 @@
 #include "servers.hpp"
 #include "trace/timeline.hpp"
 
+using Actor = Timeline::Actor;
 using namespace std::chrono_literals;
 
 static constexpr auto version = "context_cancel 0.1.0 (cpp-httplib " CPPHTTPLIB_VERSION ")";
@@ -36,9 +37,9 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     Timeline timeline(trace);
     {
-        const TestServer slow = slow_server(slow_delay, timeline.traced(Timeline::slow_server));
-        const TestServer fast = fast_server(timeline.traced(Timeline::fast_server));
-        const auto [ctx, cancel] = context::with_timeout(timeline.traced(Timeline::main), timeout);
+        const TestServer slow = slow_server(slow_delay, timeline.traced(Actor::slow_server));
+        const TestServer fast = fast_server(timeline.traced(Actor::fast_server));
+        const auto [ctx, cancel] = context::with_timeout(timeline.traced(Actor::main), timeout);
         call_both(ctx, error_value, slow.url(), fast.url());
     }  // closes both servers
     timeline.draw(stderr);

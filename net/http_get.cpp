@@ -54,9 +54,11 @@ std::string reason_of(httplib::Error error, Phase phase, std::size_t received) {
     }
 }
 
-// get does what http_get promises. It traces all steps but the first and the last.
+// get does what http_get promises. It tells of what lies between the first and the last step, and
+// says which one the last is.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& tell) {
+               HttpTracer& tell, Step& last) {
+    last = Step::call_failed;
     const auto failed = [&url](Phase phase, std::string reason) {
         return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
     };
@@ -66,7 +68,10 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     if (std::string bad = bad_header(options.headers); !bad.empty()) {
         return failed(Phase::response, std::move(bad));
     }
-    if (const std::error_code err = ctx.err()) return failed(Phase::response, err.message());
+    if (const std::error_code err = ctx.err()) {
+        last = Step::call_aborted;
+        return failed(Phase::response, err.message());
+    }
 
     httplib::Client client(address.host, address.port);
     configure(client);
@@ -75,7 +80,8 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         socket.watch(fd);
         tell(Step::connecting);
     });
-    const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels
+    // Runs on the thread that cancels, or here and now if ctx has just ended.
+    const std::stop_callback on_done(ctx.done(), [&] {
         socket.stop();
         tell.stopped(Step::call_stopped);
     });
@@ -110,10 +116,16 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     const httplib::Result result = client.Get(
         address.target, {options.headers.begin(), options.headers.end()}, take_head, take_body);
 
-    // The library reports a stop as a read error or, where no length was declared, as a success.
-    if (const std::error_code err = ctx.err()) return failed(phase, err.message());
+    // The library reports a stop as an error or, where no length was declared, as a success.
+    if (const std::error_code err = ctx.err()) {
+        last = Step::call_aborted;
+        return failed(phase, err.message());
+    }
     if (socket.error()) return failed(phase, socket.error().message());
-    if (response.status == not_modified) return {std::move(response), std::nullopt};
+    if (response.status == not_modified) {
+        last = Step::call_returned;
+        return {std::move(response), std::nullopt};
+    }
     if (!length.error.empty()) return failed(phase, length.error);
     if (too_long) {
         return failed(phase, "body is longer than " + std::to_string(options.max_body) + " bytes");
@@ -123,6 +135,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(phase, reason_of(httplib::Error::Read, phase, response.body.size()));
     }
     if (response.status == 0) keep_head(*result);  // a 204: take_head was not called
+    last = Step::call_returned;
     return {std::move(response), std::nullopt};
 }
 
@@ -156,14 +169,9 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options) {
     HttpTracer tell(ctx, url);
     tell(Step::call_started);
-    HttpResult result = get(ctx, url, options, tell);
-    if (!result.error) {
-        tell(Step::call_returned);
-    } else if (ctx.err()) {
-        tell.stopped(Step::call_stopped);
-        tell(Step::call_aborted);
-    } else {
-        tell(Step::call_failed);
-    }
+    Step last{};
+    HttpResult result = get(ctx, url, options, tell, last);
+    if (last == Step::call_aborted) tell.stopped(Step::call_stopped);
+    tell(last);
     return result;
 }

@@ -23,8 +23,8 @@ struct HttpResponse {
 
 // HttpError says where a call ended, and why.
 struct HttpError {
-    // Phase is the step that failed: `request`, to read the URL, and nothing was sent; `response`,
-    // all from there to the headers of the answer, if they cannot be used, too; `read`, the body.
+    // Phase says how far the call came: `request`, the URL cannot be used, and nothing was sent;
+    // `response`, it had no usable headers of an answer; `read`, it was reading the body.
     enum class Phase { request, response, read };
 
     Phase phase;
@@ -48,22 +48,24 @@ struct [[nodiscard]] HttpResult {
     std::optional<HttpError> error;
 };
 
-// http_get sends a GET and reads the answer, whatever its status, on the calling thread. When ctx
-// ends, it returns at once, whether it is connecting, waiting or reading, but not while it looks up
-// a host name; the thread that cancels only shuts a socket down. After the last byte ctx is asked
-// once more: if it has ended, the answer is dropped, and the error is that of the context. There is
-// no other time limit.
+// http_get sends a GET and reads the answer, whatever its status from 200 on, on the calling
+// thread. When ctx ends, it returns at once, whether it is connecting, sending, waiting or reading,
+// but not while it looks up a host name; the thread that cancels only shuts a socket down. After
+// the last byte ctx is asked once more: if it has ended, the answer is dropped, and the error is
+// that of the context; if it ends later, the answer stands. There is no other time limit (below 24
+// days).
 //
 // A body that is shorter than declared is an error, and so is one that is longer than
-// options.max_body: no more than that is kept. One without a declared length ends with its
-// connection; then only a reset shows that it was cut off.
+// options.max_body: no more than that is kept. One with neither a declared length nor
+// chunks ends with its connection; then only a reset shows that it was cut off.
 //
 // If memory runs out, it throws std::bad_alloc, or returns an error where the library catches that.
 //
 // If ctx carries an HttpTrace, that is told of each step: see net/http_trace.hpp.
 //
 // It follows no redirects, opens a connection for each call, and decodes no Content-Encoding. The
-// process must ignore SIGPIPE, or a peer that closes while it is sent to ends the process.
+// process must ignore SIGPIPE: a send to a connection that its peer has closed, or that a stop has
+// shut down, would end it.
 HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options = {});
 

@@ -15,7 +15,7 @@ struct HttpEvent {
     enum class Step {
         // Of http_get: first `call_started`, last, unless it throws, one of the last three.
         call_started,
-        connecting,    // it has a socket, which connects and then sends; again for another address
+        connecting,    // it has a socket, to connect and then to send on; again for another address
         got_response,  // the headers of the answer have arrived
         call_stopped,  // its context has ended: on the thread that ends it, or when the call sees
                        // it
@@ -23,7 +23,7 @@ struct HttpEvent {
         call_failed,
         call_aborted,  // failed because its context has ended; after `call_stopped`
 
-        // Of TestServer. A request that is answered with 503 is not told of.
+        // Of TestServer. A request that it refuses, without a handler, is not told of.
         listening,
         got_request,
         handler_stopped,   // its context has ended: on the thread that ends it, or when it returns
@@ -34,7 +34,7 @@ struct HttpEvent {
 
     Step step;
     const std::string& url;       // of the call, or TestServer::url()
-    const context::Context& ctx;  // of the call, of the handler, or of the server
+    const context::Context& ctx;  // of the call, of the server, or the parent of the handler's
 };
 
 // HttpTrace is the function. It is called on many threads, also on several at once, and in the
@@ -56,7 +56,7 @@ public:
         if (trace_ && *trace_) (*trace_)({step, url_, ctx_});
     }
 
-    // stopped tells of that step if it is the first to do so.
+    // stopped tells of `step` the first time that it is called. Another call does not wait for it.
     void stopped(HttpEvent::Step step) {
         if (!stopped_.test_and_set()) (*this)(step);
     }

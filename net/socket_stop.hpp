@@ -12,7 +12,8 @@
 #include <system_error>
 
 // SocketStop lets one thread end what another does on a socket, by shutting it down: a connect, a
-// read or a write that is under way ends, and one that begins later fails. stop() blocks for no
+// read or a write that is under way ends. A connect or a write that begins later fails; a read gets
+// what has arrived, then the end of the stream, which can look like success. stop() blocks for no
 // longer than the system calls take.
 //
 // It shuts down its own duplicate of the descriptor. The owner of the original may close that at
@@ -45,8 +46,8 @@ public:
         if (duplicate_ >= 0) shut_down(duplicate_);
     }
 
-    // error is set if a socket could not be watched; that one was shut down. Ask it on the thread
-    // of the request.
+    // error is set if a socket could not be watched; that one, and each one after it, is shut down.
+    // Ask it on the thread of the request.
     std::error_code error() const { return error_; }
 
 private:
@@ -55,7 +56,7 @@ private:
     //
     // Linux does not shut a socket down that has not begun to connect (ENOTCONN), and it could
     // still connect later. A socket that listens cannot: so it is bound to loopback and listens
-    // there, until its owner closes it.
+    // there, until it is closed.
     static void shut_down(int socket) {
         if (::shutdown(socket, SHUT_RD) == 0) {
             ::shutdown(socket, SHUT_WR);

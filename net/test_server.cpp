@@ -131,14 +131,14 @@ void TestServer::Running::answer_with(Handler handler) {
                                                              httplib::Response& response) {
         const auto [ctx, cancel] = context::with_cancel(open.ctx);
         if (ctx.err()) {
-            response.status = 503;  // it had to wait, and the server or its parent has ended since
+            response.status = 503;  // the server is closing, or its parent has ended
             return;
         }
         HttpTracer tell_of(ctx, url);
         tell_of(Step::got_request);
         const auto stopped = [&tell_of] { tell_of.stopped(Step::handler_stopped); };
-        const std::stop_callback on_done(ctx.done(), stopped);
         {
+            const std::stop_callback on_done(ctx.done(), stopped);
             // A child's callbacks, and so whatever wakes the handler, come after its parent's.
             const auto [own, end] = context::with_cancel(ctx);
             handler(own, request, response);

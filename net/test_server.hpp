@@ -11,10 +11,10 @@
 #include "context.hpp"
 
 // TestServer is an HTTP server on 127.0.0.1, on a port that the system chooses. It accepts requests
-// from the end of the constructor until close() or the destructor. It has eight
-// threads, more if the machine has more than nine processors: requests beyond their number wait. A
+// from the end of the constructor until close() or the destructor. It has eight threads that serve
+// them, more if the machine has more than nine processors: requests beyond their number wait. A
 // connection serves one request; it is dropped if the request does not begin within 1 s, or pauses
-// for 0.4 s.
+// for 0.4 s. The process ignores SIGPIPE from then on: the library sees to it.
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
@@ -27,8 +27,8 @@ public:
 
     // `parent` is what Go calls the BaseContext: when it ends, the handlers that are at work are
     // told, and requests that come later are answered with 503. If it carries an HttpTrace, that
-    // is told what the server does. Throws std::system_error if it cannot listen, or
-    // cannot start its threads.
+    // is told what the server does. Throws std::system_error if it cannot listen or
+    // start its threads, std::runtime_error if it cannot accept.
     explicit TestServer(Handler handler, const context::Context& parent = context::background());
     TestServer(TestServer&&) noexcept;
     ~TestServer();

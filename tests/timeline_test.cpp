@@ -45,10 +45,10 @@ std::string drawn(const Timeline& timeline) {
 
 TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
     Timeline timeline(true, Clock());
-    const Context slow = timeline.traced(Timeline::slow_server);
-    const Context fast = timeline.traced(Timeline::fast_server);
+    const Context slow = timeline.traced(Timeline::Actor::slow_server);
+    const Context fast = timeline.traced(Timeline::Actor::fast_server);
     const auto [handler, close] = context::with_cancel(slow);
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::main));
+    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
     tell(slow, slow_url, {Step::listening});
     tell(fast, fast_url, {Step::listening});
     on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::connecting}); });
@@ -88,8 +88,8 @@ TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
 
 TEST_CASE("a cancel that reaches no call is drawn, too") {
     Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::main));
+    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
+    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
     on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::call_returned}); });
     cancel();
     CHECK(drawn(timeline) == 1 + R"(
@@ -103,8 +103,8 @@ TEST_CASE("a cancel that reaches no call is drawn, too") {
 
 TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
     Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_timeout(timeline.traced(Timeline::main), 0s);
+    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
+    const auto [calls, cancel] = context::with_timeout(timeline.traced(Timeline::Actor::main), 0s);
     on_a_thread([&, &ctx = calls] {
         tell(ctx, slow_url, {Step::call_started});
         on_a_thread([&] { tell(ctx, slow_url, {Step::call_stopped}); });
@@ -119,10 +119,10 @@ TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
 
 TEST_CASE("who has the number of a thread that has ended is not taken for it") {
     Timeline timeline(true, Clock());
-    const Context fast = timeline.traced(Timeline::fast_server);
+    const Context fast = timeline.traced(Timeline::Actor::fast_server);
     tell(fast, fast_url, {Step::listening});
-    tell(timeline.traced(Timeline::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::main));
+    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
+    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
     tell(fast, fast_url, {Step::got_request});
     tell(calls, fast_url, {Step::call_started});
     tell(calls, slow_url, {Step::call_stopped});
@@ -135,7 +135,7 @@ TEST_CASE("a long pause is a line of colons, where anybody is there to pause") {
     Clock clock;
     Timeline timeline(true, std::ref(clock));
     clock.now += 1s;
-    const Context server = timeline.traced(Timeline::slow_server);
+    const Context server = timeline.traced(Timeline::Actor::slow_server);
     tell(server, slow_url, {Step::listening});
     clock.now += 1h;
     tell(server, slow_url, {Step::closing});
@@ -153,8 +153,8 @@ TEST_CASE("a long pause is a line of colons, where anybody is there to pause") {
 
 TEST_CASE("a call to a server that is not watched is not drawn") {
     Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::slow_server), slow_url, {Step::listening});
-    const Context calls = timeline.traced(Timeline::main);
+    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
+    const Context calls = timeline.traced(Timeline::Actor::main);
     tell(calls, slow_url + "2/", {Step::call_started});
     tell(calls, slow_url + "/path", {Step::connecting});
     CHECK(drawn(timeline) == 1 + R"(
@@ -167,7 +167,7 @@ TEST_CASE("a call to a server that is not watched is not drawn") {
 TEST_CASE("a picture that is too long ends with a word of it, and one that is off is empty") {
     Timeline timeline(true), off(false);
     for (Timeline* const each : {&timeline, &off}) {
-        const Context parent = each->traced(Timeline::slow_server);
+        const Context parent = each->traced(Timeline::Actor::slow_server);
         for (int i = 0; i < 2000; ++i) tell(parent, slow_url, {Step::listening});
     }
     const std::string picture = drawn(timeline);

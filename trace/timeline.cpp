@@ -26,17 +26,16 @@ constexpr const char* red = "\x1b[31m";
 constexpr const char* bold = "\x1b[1m";
 constexpr const char* plain = "\x1b[0m";
 
-bool is_server(Actor actor) {
-    return actor == Timeline::fast_server || actor == Timeline::slow_server;
-}
+bool is_server(Actor actor) { return actor == Actor::fast_server || actor == Actor::slow_server; }
 Actor client_of(Actor server) {
-    return server == Timeline::fast_server ? Timeline::fast_client : Timeline::slow_client;
+    return server == Actor::fast_server ? Actor::fast_client : Actor::slow_client;
 }
 Actor server_of(Actor client) {
-    return client == Timeline::fast_client ? Timeline::fast_server : Timeline::slow_server;
+    return client == Actor::fast_client ? Actor::fast_server : Actor::slow_server;
 }
 
-std::size_t column(Actor actor) { return first_lane + lane_width * actor; }
+std::size_t index(Actor actor) { return static_cast<std::size_t>(actor); }
+std::size_t column(Actor actor) { return first_lane + lane_width * index(actor); }
 
 bool in_colour(std::FILE* out) {
     const char* const no_colour = std::getenv("NO_COLOR");
@@ -112,7 +111,7 @@ bool belongs_to_a_stop(std::optional<Step> step) {
 
 Timeline::Timeline(bool on, std::function<Clock::time_point()> now)
     : on_(on), now_(std::move(now)) {
-    threads_[main] = std::this_thread::get_id();
+    threads_[index(Actor::main)] = std::this_thread::get_id();
     if (on_) moments_.reserve(most_moments);
 }
 
@@ -123,36 +122,38 @@ Context Timeline::traced(Actor actor) {
 }
 
 void Timeline::record(Actor watched, const HttpEvent& event) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (event.step == Step::listening) urls_[watched] = event.url;
-        const std::optional<Actor> actor = actor_of(watched, event);
-        if (!actor) return;
-        if (event.step == Step::call_started || event.step == Step::got_request) {
-            // The system may have given it the number of a thread that has ended.
-            std::ranges::replace(threads_, std::this_thread::get_id(), std::thread::id());
-            threads_[*actor] = std::this_thread::get_id();
-        }
-        std::optional<Actor> from;
-        if (event.step == Step::got_request) {
-            from = client_of(*actor);
-        } else if (event.step == Step::got_response) {
-            from = server_of(*actor);
-        } else if (words(event.step, {}).there) {
-            from = actor_here();
-        }
-        if (from == actor) from.reset();
-        if (event.step == Step::call_stopped && from) stop_reached_a_call_ = true;
-        add({now_(), event.step, *actor, from, event.ctx.err()});
+    if (event.step == Step::call_started) watch_cancel(event.ctx);
+    const std::lock_guard lock(mutex_);
+    if (event.step == Step::listening) urls_[index(watched)] = event.url;
+    const std::optional<Actor> actor = actor_of(watched, event);
+    if (!actor) return;
+    if (event.step == Step::call_started || event.step == Step::got_request) {
+        // The system may have given it the number of a thread that has ended.
+        std::ranges::replace(threads_, std::this_thread::get_id(), std::thread::id());
+        threads_[index(*actor)] = std::this_thread::get_id();
     }
-    // All calls share one context. Without the lock: the callback may run here and now.
-    if (event.step == Step::call_started && !calls_are_watched_.test_and_set()) {
-        on_cancel_.emplace(event.ctx.done(), [this, ctx = event.ctx] { record_cancel(ctx); });
+    std::optional<Actor> from;
+    if (event.step == Step::got_request) {
+        from = client_of(*actor);
+    } else if (event.step == Step::got_response) {
+        from = server_of(*actor);
+    } else if (words(event.step, {}).there) {
+        from = actor_here();
     }
+    if (from == actor) from.reset();
+    if (event.step == Step::call_stopped && from) stop_reached_a_call_ = true;
+    add({now_(), event.step, *actor, from, event.ctx.err()});
 }
 
-// record_cancel runs on the thread that cancels. Those that it reaches have been told before:
-// libstdc++ calls first what was registered last.
+// watch_cancel is called first by the first call: all calls share one context.
+void Timeline::watch_cancel(const Context& ctx) {
+    std::call_once(cancel_watched_, [&] {
+        if (!ctx.err()) on_cancel_.emplace(ctx.done(), [this, ctx] { record_cancel(ctx); });
+    });
+}
+
+// record_cancel runs on the thread that cancels. The calls that the cancel stops have been recorded
+// before: they register later, and libstdc++ calls first what was registered last.
 void Timeline::record_cancel(const Context& ctx) {
     const std::lock_guard lock(mutex_);
     const std::optional<Actor> actor = actor_here();
@@ -180,8 +181,8 @@ std::optional<Actor> Timeline::actor_here() const {
 std::optional<Actor> Timeline::actor_of(Actor watched, const HttpEvent& event) const {
     if (is_server(watched)) return watched;
     const std::string_view url = event.url;
-    for (const Actor server : {fast_server, slow_server}) {
-        const std::string_view known = urls_[server];
+    for (const Actor server : {Actor::fast_server, Actor::slow_server}) {
+        const std::string_view known = urls_[index(server)];
         const bool same = !known.empty() && url.starts_with(known);
         const std::string_view rest = url.substr(same ? known.size() : 0);
         if (same && (rest.empty() || rest.find_first_of("/?#") == 0)) return client_of(server);
@@ -199,8 +200,8 @@ std::array<Timeline::Life, Timeline::actors> Timeline::lives() const {
     for (std::size_t row = 0; row < moments_.size(); ++row) {
         const Moment& moment = moments_[row];
         for (const Actor actor : {moment.actor, moment.from.value_or(moment.actor)}) {
-            lives[actor].first = std::min(lives[actor].first, row);
-            lives[actor].last = row;
+            lives[index(actor)].first = std::min(lives[index(actor)].first, row);
+            lives[index(actor)].last = row;
         }
     }
     return lives;

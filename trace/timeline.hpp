@@ -3,7 +3,6 @@
 #define TRACE_TIMELINE_HPP
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -25,7 +24,7 @@ class Timeline {
 public:
     // Actor is one lane; this is their order. A client is the thread that calls the server beside
     // its lane.
-    enum Actor { fast_server, fast_client, main, slow_client, slow_server };
+    enum class Actor { fast_server, fast_client, main, slow_client, slow_server };
 
     using Clock = std::chrono::steady_clock;
 
@@ -33,8 +32,8 @@ public:
     // on the thread of `main`.
     explicit Timeline(bool on, std::function<Clock::time_point()> now = Clock::now);
 
-    // traced returns a background() with a trace that ends here: give that of a server to it as its
-    // parent, and make all calls with that of `main`.
+    // traced returns a background() whose trace reports to this Timeline. Give that of a server to
+    // it as its parent; derive one context from that of `main`, and make all calls with that one.
     context::Context traced(Actor actor);
 
     // draw prints the picture, 80 columns wide: in colour if `out` is a terminal and the
@@ -56,6 +55,7 @@ private:
     struct Life;
     std::array<Life, actors> lives() const;
     void record(Actor watched, const HttpEvent& event);
+    void watch_cancel(const context::Context& ctx);
     void record_cancel(const context::Context& ctx);
     std::optional<Actor> actor_of(Actor watched, const HttpEvent& event) const;
     std::optional<Actor> actor_here() const;
@@ -71,7 +71,7 @@ private:
     bool incomplete_ = false;
     bool stop_reached_a_call_ = false;
 
-    std::atomic_flag calls_are_watched_;
+    std::once_flag cancel_watched_;
     std::optional<std::stop_callback<std::function<void()>>> on_cancel_;  // of the calls' context
 };
 
