@@ -66,7 +66,7 @@ TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
     close();
     tell(handler, slow_url, {Step::handler_stopped, Step::handler_returned});
     tell(slow, slow_url, {Step::closed});
-    CHECK(drawn(timeline) == 1 + R"(
+    CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
     0.20  listening <---------------- starts                      |
@@ -92,7 +92,7 @@ TEST_CASE("a cancel that reaches no call is drawn, too") {
     const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
     on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::call_returned}); });
     cancel();
-    CHECK(drawn(timeline) == 1 + R"(
+    CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
     0.20                              |             starts
@@ -109,7 +109,7 @@ TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
         tell(ctx, slow_url, {Step::call_started});
         on_a_thread([&] { tell(ctx, slow_url, {Step::call_stopped}); });
     });
-    CHECK(drawn(timeline) == 1 + R"(
+    CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
     0.20                                            starts
@@ -141,7 +141,7 @@ TEST_CASE("a long pause is a line of colons, where anybody is there to pause") {
     tell(server, slow_url, {Step::closing});
     clock.now += 50ms;
     tell(server, slow_url, {Step::closed});
-    CHECK(drawn(timeline) == 1 + R"(
+    CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
  1000.10                              starts -------------------> listening
                                       :                           :
@@ -157,7 +157,7 @@ TEST_CASE("a call to a server that is not watched is not drawn") {
     const Context calls = timeline.traced(Timeline::Actor::main);
     tell(calls, slow_url + "2/", {Step::call_started});
     tell(calls, slow_url + "/path", {Step::connecting});
-    CHECK(drawn(timeline) == 1 + R"(
+    CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
     0.20                                            connects
