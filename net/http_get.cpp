@@ -55,10 +55,9 @@ std::string reason_of(httplib::Error error, Phase phase, std::size_t received) {
 }
 
 // get does what http_get promises. It tells of what lies between the first and the last step, and
-// says which one the last is.
+// sets `aborted` if it is the context that ended the call.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& tell, Step& last) {
-    last = Step::call_failed;
+               HttpTracer& tell, bool& aborted) {
     const auto failed = [&url](Phase phase, std::string reason) {
         return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
     };
@@ -69,7 +68,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(Phase::response, std::move(bad));
     }
     if (const std::error_code err = ctx.err()) {
-        last = Step::call_aborted;
+        aborted = true;
         return failed(Phase::response, err.message());
     }
 
@@ -118,14 +117,11 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
 
     // The library reports a stop as an error or, where no length was declared, as a success.
     if (const std::error_code err = ctx.err()) {
-        last = Step::call_aborted;
+        aborted = true;
         return failed(phase, err.message());
     }
     if (socket.error()) return failed(phase, socket.error().message());
-    if (response.status == not_modified) {
-        last = Step::call_returned;
-        return {std::move(response), std::nullopt};
-    }
+    if (response.status == not_modified) return {std::move(response), std::nullopt};
     if (!length.error.empty()) return failed(phase, length.error);
     if (too_long) {
         return failed(phase, "body is longer than " + std::to_string(options.max_body) + " bytes");
@@ -135,7 +131,6 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(phase, reason_of(httplib::Error::Read, phase, response.body.size()));
     }
     if (response.status == 0) keep_head(*result);  // a 204: take_head was not called
-    last = Step::call_returned;
     return {std::move(response), std::nullopt};
 }
 
@@ -169,9 +164,13 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options) {
     HttpTracer tell(ctx, url);
     tell(Step::call_started);
-    Step last{};
-    HttpResult result = get(ctx, url, options, tell, last);
-    if (last == Step::call_aborted) tell.stopped(Step::call_stopped);
-    tell(last);
+    bool aborted = false;
+    HttpResult result = get(ctx, url, options, tell, aborted);
+    if (aborted) {
+        tell.stopped(Step::call_stopped);
+        tell(Step::call_aborted);
+    } else {
+        tell(result.error ? Step::call_failed : Step::call_returned);
+    }
     return result;
 }

@@ -17,8 +17,7 @@ struct HttpEvent {
         call_started,
         connecting,    // it has a socket, to connect and then to send on; again for another address
         got_response,  // the headers of the answer have arrived
-        call_stopped,  // its context has ended: on the thread that ends it, or when the call sees
-                       // it
+        call_stopped,  // its context has ended: on the thread that ends it, or when it is seen
         call_returned,
         call_failed,
         call_aborted,  // failed because its context has ended; after `call_stopped`
