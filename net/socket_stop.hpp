@@ -16,6 +16,9 @@
 // what has arrived, then the end of the stream, which can look like success. stop() blocks for no
 // longer than the system calls take.
 //
+// Once both its owner and SocketStop have closed it, a socket that was stopped resets its
+// connection, so that the peer learns at once that nobody listens any more.
+//
 // It shuts down its own duplicate of the descriptor. The owner of the original may close that at
 // any time, and its number may then be reused for another file.
 //
@@ -57,7 +60,14 @@ private:
     // Linux does not shut a socket down that has not begun to connect (ENOTCONN), and it could
     // still connect later. A socket that listens cannot: so it is bound to loopback and listens
     // there, until it is closed.
+    //
+    // A close that resets is an option of the socket, SO_LINGER with a time of 0 (socket(7)). After
+    // an ordinary close a peer that waits for room to send hears nothing: Linux does not tell it of
+    // new room once the reading side is shut down, and answers none of its questions during the
+    // minute of TIME_WAIT.
     static void shut_down(int socket) {
+        constexpr linger reset{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         if (::shutdown(socket, SHUT_RD) == 0) {
             ::shutdown(socket, SHUT_WR);
             return;

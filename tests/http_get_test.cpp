@@ -170,6 +170,25 @@ TEST_CASE("a socket that is stopped before it connects does not connect") {
     CHECK_FALSE(listener.has_client());
 }
 
+TEST_CASE("a peer that waits for room to send learns at once that a socket was stopped") {
+    const Listener listener;
+    Socket socket = connect_to(listener.port());
+    const Socket peer = listener.accept();
+    std::string bytes(100'000, 'x');
+    const auto has_room = [&] {
+        return ::send(peer.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+    };
+    REQUIRE(wait_for([&] { return !has_room() && asks_for_room(peer); }));
+    {
+        SocketStop stop;
+        stop.watch(socket.fd());
+        stop.stop();
+        while (::recv(socket.fd(), bytes.data(), bytes.size(), 0) > 0) continue;
+        socket.close();
+    }
+    CHECK(wait_for([&] { return !has_room() && errno != EAGAIN; }));
+}
+
 TEST_CASE("cancelling ends a request that waits for the answer, and closes its connection") {
     std::latch asked{1};
     std::promise<bool> closed;

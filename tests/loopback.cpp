@@ -176,6 +176,13 @@ bool client_has_read_all(int port) {
     });
 }
 
+bool asks_for_room(const Socket& socket) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    checked(::getsockopt(socket.fd(), IPPROTO_TCP, TCP_INFO, &info, &size), "getsockopt");
+    return info.tcpi_backoff > 0;
+}
+
 int open_descriptors() { return count("/proc/self/fd"); }
 int running_threads() { return count("/proc/self/task"); }
 

@@ -79,6 +79,9 @@ enum class TcpState { established = 1, syn_sent = 2 };
 bool has_client_socket(int port, TcpState state);
 bool client_has_read_all(int port);
 
+// asks_for_room returns whether the peer had no room for what is to be sent, and was asked again.
+bool asks_for_room(const Socket& socket);
+
 // What this process holds.
 int open_descriptors();
 int running_threads();
