@@ -190,6 +190,22 @@ TEST_CASE_FIXTURE(Bounded, "when any of several cancels returns, all below have 
     CHECK(without_reason.load() == 0);
 }
 
+TEST_CASE_FIXTURE(Bounded, "a cancel that is not the first waits until all below have the reason") {
+    // So many that the first cancel takes longer than a thread is left alone on one processor.
+    std::vector<context::Cancellable> below(1'000'000 / slowdown);
+    int without_reason = 0;
+    for (int round = 0; round < 5; ++round) {
+        const auto [ctx, cancel] = context::with_cancel(context::background());
+        for (auto& each : below) each = context::with_cancel(ctx);
+        const std::jthread first(std::cref(cancel));
+        while (!ctx.err()) std::this_thread::yield();
+        cancel();
+        for (const auto& each : below)
+            if (each.ctx.err() != errc::canceled) ++without_reason;
+    }
+    CHECK(without_reason == 0);
+}
+
 TEST_CASE_FIXTURE(Bounded, "a parent and its child may be cancelled at once") {
     std::atomic<int> wrong = 0;
     for (int round = 0; round < 1000 / slowdown; ++round) {
