@@ -50,8 +50,8 @@ struct [[nodiscard]] HttpResult {
 
 // http_get sends a GET and reads the answer, whatever its status from 200 on, on the calling
 // thread. When ctx ends, it returns at once, whether it is connecting, sending, waiting or reading,
-// but not while it looks up a host name; the thread that cancels only shuts a socket down. When the
-// call returns the connection is reset: the server hears of it even while it waits to send. After
+// but not while it looks up a host name; the thread that cancels only shuts a socket down. The
+// connection is then reset, so that the server hears of it even while it waits to send. After
 // the last byte ctx is asked once more: if it has ended, the answer is dropped, and the error is
 // that of the context; if it ends later, the answer stands. There is no other time limit (below 24
 // days).
