@@ -129,6 +129,10 @@ private:
 // Go's `defer cancel()`, impossible to forget. But a std::jthread that is declared later is joined
 // first: call it by hand where the work should end sooner.
 //
+// cancel(why) makes `why` the cause of all that it ends. A cause is a std::error_code because
+// callers compare causes and print them, and because handing it to a whole tree allocates nothing.
+// For a text of your own, define a std::error_category. See examples/cause.cpp.
+//
 // It may be called from any thread, any number of times. When a call returns, err() is set on the
 // context and on all that ends with it. The call that ends the context also stops the tokens of all
 // that it ends, and runs their callbacks on this thread, before it returns. A call that finds the
@@ -142,21 +146,11 @@ public:
     CancelFunc(CancelFunc&&) noexcept = default;
     CancelFunc& operator=(CancelFunc&& other) noexcept;
     ~CancelFunc() { (*this)(); }
-    void operator()() const noexcept;
+    void operator()(std::error_code why = {}) const noexcept;
 
 private:
     friend struct detail::Access;
     detail::Ref node_;
-};
-
-// CancelCauseFunc is a CancelFunc that can say why: cancel(why) makes `why` the cause of all that
-// it ends. A cause is a std::error_code because callers compare causes and print them, and because
-// handing it to a whole tree allocates nothing; a std::exception_ptr would have to be thrown again
-// to be read. For a text of your own, define a std::error_category. See examples/cause.cpp.
-class CancelCauseFunc : public CancelFunc {
-public:
-    using CancelFunc::operator();
-    void operator()(std::error_code why) const noexcept;
 };
 
 // StopFunc withdraws a function from after_func. It returns true if the function will now never
@@ -177,10 +171,6 @@ struct [[nodiscard]] Cancellable {
     Context ctx;
     CancelFunc cancel;
 };
-struct [[nodiscard]] CancellableCause {
-    Context ctx;
-    CancelCauseFunc cancel;
-};
 
 // background returns the root of all contexts: never done, without a deadline, without values.
 [[nodiscard]] inline Context background() noexcept { return {}; }
@@ -192,24 +182,20 @@ struct [[nodiscard]] CancellableCause {
 // whichever is first. A parent that is done already is returned as it is, with a CancelFunc that
 // has nothing to do. See examples/tree.cpp and examples/first.cpp.
 Cancellable with_cancel(const Context& parent);
-CancellableCause with_cancel_cause(const Context& parent);
 
 // with_deadline is with_cancel, and the context also ends at `deadline`, with
-// errc::deadline_exceeded; with_deadline_cause gives it `why` as its cause. It does not end early;
-// how late depends on the machine's load and on the callbacks of other deadlines. A deadline that
+// errc::deadline_exceeded and with `why` as its cause. It does not end early; how late depends on
+// the machine's load and on the callbacks of other deadlines. A deadline that
 // has passed ends it at birth, time_point::max() never does, and an earlier deadline of the parent
 // stays in force. The first deadline of a program starts the timer thread, which serves them all,
 // or throws std::system_error.
-Cancellable with_deadline(const Context& parent, time_point deadline);
-Cancellable with_deadline_cause(const Context& parent, time_point deadline, std::error_code why);
+Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why = {});
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
 // time_point::max(), one of zero or less has expired. See examples/lazy_server.cpp.
 template <class Rep, class Period>
-Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout);
-template <class Rep, class Period>
-Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep, Period> timeout,
-                               std::error_code why);
+Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout,
+                         std::error_code why = {});
 
 // with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
 // The value must be safe to read from any thread. It is destroyed with the last handle or, if a
@@ -826,12 +812,12 @@ struct Access {
         return above ? new C(ref(parent), above->tree, deadline)
                      : new Topmost<C>(ref(parent), deadline);
     }
-    template <class C, class Result = Cancellable>
-    static Result derive(const Context& parent, std::optional<time_point> deadline) {
+    template <class C>
+    static Cancellable derive(const Context& parent, std::optional<time_point> deadline) {
         C* const node = make<C>(parent, deadline);
         node->refs.store(2, std::memory_order_relaxed);  // ctx and cancel
         node->link();
-        Result derived;
+        Cancellable derived;
         derived.ctx.node_ = Ref{node};
         derived.cancel.node_ = Ref{node};
         return derived;
@@ -969,9 +955,7 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
     return *this;
 }
 
-inline void CancelFunc::operator()() const noexcept { detail::Access::end(*this, {}); }
-
-inline void CancelCauseFunc::operator()(std::error_code why) const noexcept {
+inline void CancelFunc::operator()(std::error_code why) const noexcept {
     detail::Access::end(*this, why);
 }
 
@@ -988,28 +972,13 @@ inline Cancellable with_cancel(const Context& parent) {
     return detail::Access::derive<detail::Canceler>(parent, parent.deadline());
 }
 
-inline CancellableCause with_cancel_cause(const Context& parent) {
-    if (detail::Access::is_over(parent)) return {parent, {}};
-    return detail::Access::derive<detail::Canceler, CancellableCause>(parent, parent.deadline());
-}
-
-inline Cancellable with_deadline(const Context& parent, time_point deadline) {
-    return with_deadline_cause(parent, deadline, {});
-}
-
-inline Cancellable with_deadline_cause(const Context& parent, time_point deadline,
-                                       std::error_code why) {
+inline Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why) {
     return detail::derive_until(parent, deadline, std::chrono::steady_clock::now(), why);
 }
 
 template <class Rep, class Period>
-Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout) {
-    return with_timeout_cause(parent, timeout, {});
-}
-
-template <class Rep, class Period>
-Cancellable with_timeout_cause(const Context& parent, std::chrono::duration<Rep, Period> timeout,
-                               std::error_code why) {
+Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout,
+                         std::error_code why) {
     const time_point now = std::chrono::steady_clock::now();
     return detail::derive_until(parent, detail::saturating_add(now, timeout), now, why);
 }

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     Timeline timeline(trace);
     {
-        const TestServer slow = slow_server(slow_delay, timeline.traced(Actor::slow_server));
+        const TestServer slow = slow_server(timeline.traced(Actor::slow_server), slow_delay);
         const TestServer fast = fast_server(timeline.traced(Actor::fast_server));
         const auto [ctx, cancel] = context::with_timeout(timeline.traced(Actor::main), timeout);
         call_both(ctx, error_value, slow.url(), fast.url());

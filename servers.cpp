@@ -6,12 +6,12 @@ using httplib::Response;
 
 // slow_server launches a server that answers "Slow response" after `delay`. The handler sleeps on
 // its context, so that the server can close without waiting for the delay.
-TestServer slow_server(context::duration delay, const Context& parent) {
+TestServer slow_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
         if (context::sleep_for(ctx, delay)) return;  // the server is closing
         response.set_content("Slow response", "text/plain");
     };
-    return TestServer(answer, parent);
+    return TestServer(parent, answer);
 }
 
 // fast_server launches a server that answers "error" if the query says error=true, otherwise "ok".
@@ -23,5 +23,5 @@ TestServer fast_server(const Context& parent) {
         }
         response.set_content("ok", "text/plain");
     };
-    return TestServer(answer, parent);
+    return TestServer(parent, answer);
 }

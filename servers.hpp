@@ -3,8 +3,7 @@
 
 #include "net/test_server.hpp"
 
-TestServer slow_server(context::duration delay,
-                       const context::Context& parent = context::background());
-TestServer fast_server(const context::Context& parent = context::background());
+TestServer slow_server(const context::Context& parent, context::duration delay);
+TestServer fast_server(const context::Context& parent);
 
 #endif  // SERVERS_HPP

@@ -21,7 +21,7 @@ static void upload(const Context& ctx) {
 }
 
 int main() {
-    const auto [ctx, cancel] = context::with_cancel_cause(context::background());
+    const auto [ctx, cancel] = context::with_cancel(context::background());
     std::jthread uploader([&ctx] { upload(ctx); });
     cancel(write_file());  // an empty code would be no cause
 }

@@ -18,11 +18,11 @@ using namespace std::chrono_literals;
 using context::Context;
 
 static TestServer lazy_server(bool quick, context::duration delay) {
-    return TestServer(
-        [=](const Context& ctx, const httplib::Request&, httplib::Response& response) {
-            if (!quick && context::sleep_for(ctx, delay)) return;
-            response.set_content(quick ? "Go! quick 1" : "Go! slow 0", "text/plain");
-        });
+    return TestServer(context::background(), [=](const Context& ctx, const httplib::Request&,
+                                                 httplib::Response& response) {
+        if (!quick && context::sleep_for(ctx, delay)) return;
+        response.set_content(quick ? "Go! quick 1" : "Go! slow 0", "text/plain");
+    });
 }
 
 static void work(const Context& ctx, const std::string& url) {

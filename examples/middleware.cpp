@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
-    const TestServer server(middleware(limit, handle));
+    const TestServer server(context::background(), middleware(limit, handle));
     for (const std::string form : {"data=hello", "date=hello", "data=slow"}) {
         httplib::Client client(server.url());
         client.set_read_timeout(2h);  // the server limits the time

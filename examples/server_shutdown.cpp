@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
         std::this_thread::sleep_for(deaf);
         response.set_content("all that could be done", "text/plain");
     };
-    TestServer server(handler, root);
+    TestServer server(root, handler);
     std::jthread client([&server] {
         const auto [response, err] = http_get(context::background(), server.url());
         out() << "the client gets: " << (err ? err->message() : response.body) << std::endl;

@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
-    const TestServer back(tracked("back", serve));
+    const TestServer back(context::background(), tracked("back", serve));
     const auto ask_back = [&](const Context& parent, const Request& request, Response& response) {
         const auto [ctx, cancel] = context::with_timeout(parent, limit);
         const auto [result, err] =
@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
         response.set_content(err.value_or(result), "text/plain");
         std::cout << "front has: " << err.value_or(result) << std::endl;
     };
-    const TestServer front(tracked("front", ask_back));
+    const TestServer front(context::background(), tracked("front", ask_back));
 
     const ServiceCaller caller{front.url()};
     int id = 41;

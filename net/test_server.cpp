@@ -87,7 +87,7 @@ private:
 struct TestServer::Running {
     explicit Running(const context::Context& parent)
         : open(context::with_cancel(parent)), tell(open.ctx, url) {}
-    Running(Handler handler, const context::Context& parent);
+    Running(const context::Context& parent, Handler handler);
     ~Running();
 
     void answer_with(Handler handler);
@@ -106,7 +106,7 @@ struct TestServer::Running {
 };
 
 // The delegation makes the destructor clean up after an exception.
-TestServer::Running::Running(Handler handler, const context::Context& parent) : Running(parent) {
+TestServer::Running::Running(const context::Context& parent, Handler handler) : Running(parent) {
     answer_with(std::move(handler));
     listen();
     thread = std::thread([this] { accept_requests(); });
@@ -200,8 +200,8 @@ void TestServer::Running::settle_start(std::exception_ptr failure) {
     });
 }
 
-TestServer::TestServer(Handler handler, const context::Context& parent)
-    : running_(std::make_unique<Running>(std::move(handler), parent)), url_(running_->url) {}
+TestServer::TestServer(const context::Context& parent, Handler handler)
+    : running_(std::make_unique<Running>(parent, std::move(handler))), url_(running_->url) {}
 TestServer::TestServer(TestServer&&) noexcept = default;
 TestServer::~TestServer() = default;
 

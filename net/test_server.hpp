@@ -29,7 +29,7 @@ public:
     // told, and requests that come later are answered with 503. If it carries an HttpTrace, that
     // is told what the server does. Throws std::system_error if it cannot listen or
     // start its threads, std::runtime_error if it cannot accept.
-    explicit TestServer(Handler handler, const context::Context& parent = context::background());
+    TestServer(const context::Context& parent, Handler handler);
     TestServer(TestServer&&) noexcept;
     ~TestServer();
 

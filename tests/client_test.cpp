@@ -33,9 +33,10 @@ std::string printed_by_call(const Context& ctx, const std::string& url, bool fai
 }
 
 TestServer server_that_says(const std::string& text) {
-    return TestServer([text](const Context&, const httplib::Request&, httplib::Response& response) {
-        response.set_content(text, "text/plain");
-    });
+    return TestServer(context::background(),
+                      [text](const Context&, const httplib::Request&, httplib::Response& response) {
+                          response.set_content(text, "text/plain");
+                      });
 }
 
 }  // namespace
@@ -76,9 +77,8 @@ TEST_CASE("a call that ends after the headers are in is reported as a read error
 
 TEST_CASE("an error of either call cancels the other one") {
     const TestServer failing = server_that_says("error");
-    const TestServer waiting([](const Context& ctx, const httplib::Request&, httplib::Response&) {
-        context::wait(ctx);
-    });
+    const TestServer waiting(context::background(), [](const Context& ctx, const httplib::Request&,
+                                                       httplib::Response&) { context::wait(ctx); });
     SUBCASE("of the fast one") {
         const Printed printed;
         call_both({}, "true", waiting.url(), failing.url());

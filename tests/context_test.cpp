@@ -1170,10 +1170,10 @@ TEST_CASE_FIXTURE(Bounded, "a CancelFunc may be called and dropped on any thread
 }
 
 TEST_CASE("with_cancel of a context that is done returns that one, and its cause stays") {
-    const auto [parent, cancel_parent] = context::with_cancel_cause(context::background());
+    const auto [parent, cancel_parent] = context::with_cancel(context::background());
     cancel_parent(std::make_error_code(std::errc::no_link));
     const auto [child, cancel] = context::with_cancel(parent);
-    const auto [because, cancel_because] = context::with_cancel_cause(child);
+    const auto [because, cancel_because] = context::with_cancel(child);
     cancel_because(std::make_error_code(std::errc::bad_address));
     cancel();
     for (const auto& each : {child, because}) {

@@ -30,7 +30,6 @@ using context::errc;
 using context::Key;
 using context::wait;
 using context::with_cancel;
-using context::with_cancel_cause;
 using context::with_deadline;
 using context::with_timeout;
 using context::with_value;
@@ -281,20 +280,20 @@ TEST_CASE("String: a context prints how it was derived, and never a value") {
 }
 
 TEST_CASE("Cause: without a cause it is what err says, and empty while the context lives") {
-    auto [ctx, cancel] = with_cancel_cause(background());
+    auto [ctx, cancel] = with_cancel(background());
     CHECK_FALSE(cause(ctx));
     CHECK_FALSE(cause(background()));
     cancel();
     CHECK(cause(ctx) == errc::canceled);
     const auto expired = with_timeout(background(), 0s);
     CHECK(cause(expired.ctx) == errc::deadline_exceeded);
-    auto [other, cancel_other] = with_cancel_cause(background());
+    auto [other, cancel_other] = with_cancel(background());
     cancel_other(std::error_code{});
     CHECK(cause(other) == errc::canceled);
 }
 
 TEST_CASE("Cause: the first cause stays, and err is still one of the two reasons") {
-    auto [ctx, cancel] = with_cancel_cause(background());
+    auto [ctx, cancel] = with_cancel(background());
     cancel(finished_early);
     cancel(too_slow);
     cancel();
@@ -303,9 +302,9 @@ TEST_CASE("Cause: the first cause stays, and err is still one of the two reasons
 }
 
 TEST_CASE("Cause: a parent's cause reaches its children, unless they have one already") {
-    auto [parent, cancel_parent] = with_cancel_cause(background());
-    auto [first, cancel_first] = with_cancel_cause(parent);
-    auto [second, cancel_second] = with_cancel_cause(with_value(parent, key, "value"));
+    auto [parent, cancel_parent] = with_cancel(background());
+    auto [first, cancel_first] = with_cancel(parent);
+    auto [second, cancel_second] = with_cancel(with_value(parent, key, "value"));
     cancel_first(too_slow);
     CHECK(is_live(parent));
     cancel_parent(finished_early);
@@ -318,22 +317,22 @@ TEST_CASE("Cause: a parent's cause reaches its children, unless they have one al
 }
 
 TEST_CASE("Cause: that of a deadline counts if the deadline ends the context, and only then") {
-    const auto slow = with_timeout_cause(background(), 5ms, too_slow);
+    const auto slow = with_timeout(background(), 5ms, too_slow);
     CHECK(wait(slow.ctx) == errc::deadline_exceeded);
     CHECK(cause(slow.ctx) == too_slow);
-    const auto cancelled = with_timeout_cause(background(), 1h, too_slow);
+    const auto cancelled = with_timeout(background(), 1h, too_slow);
     cancelled.cancel();
     CHECK(cause(cancelled.ctx) == errc::canceled);
-    const auto past = with_deadline_cause(background(), std::chrono::steady_clock::now(), too_slow);
+    const auto past = with_deadline(background(), std::chrono::steady_clock::now(), too_slow);
     CHECK(cause(past.ctx) == too_slow);
     const auto upper = with_timeout(background(), 5ms);
-    const auto later = with_timeout_cause(upper.ctx, 1h, too_slow);
+    const auto later = with_timeout(upper.ctx, 1h, too_slow);
     CHECK(wait(later.ctx) == errc::deadline_exceeded);
     CHECK(cause(later.ctx) == errc::deadline_exceeded);
 }
 
-TEST_CASE("Cause: dropping a CancelCauseFunc cancels without a cause") {
-    auto made = std::make_unique<context::CancellableCause>(with_cancel_cause(background()));
+TEST_CASE("Cause: dropping a CancelFunc cancels without a cause") {
+    auto made = std::make_unique<context::Cancellable>(with_cancel(background()));
     const Context ctx = made->ctx;
     made.reset();
     CHECK(cause(ctx) == errc::canceled);

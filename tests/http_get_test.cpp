@@ -63,8 +63,8 @@ HttpResult cancelled_in_body(const std::string& head) {
 }  // namespace
 
 TEST_CASE("a request gets status, headers and body") {
-    const TestServer server([](const Context&, const httplib::Request& req,
-                               httplib::Response& res) {
+    const TestServer server(context::background(), [](const Context&, const httplib::Request& req,
+                                                      httplib::Response& res) {
         res.status = 418;
         res.set_header("X-Tea", "Earl Grey");
         res.set_content(
@@ -256,7 +256,7 @@ TEST_CASE("a cancel at any moment of a request is never lost, and leaves nothing
         context::wait(ctx);
     };
     {
-        const TestServer server(handler);
+        const TestServer server(context::background(), handler);
         const auto [ctx, cancel] = context::with_timeout(context::background(), 20ms);
         CHECK(http_get(ctx, server.url()).error);  // the first deadline starts the timer thread
     }
@@ -265,7 +265,7 @@ TEST_CASE("a cancel at any moment of a request is never lost, and leaves nothing
     const unsigned seed = std::random_device{}();
     CAPTURE(seed);
     std::mt19937 random(seed);
-    TestServer server(handler);
+    TestServer server(context::background(), handler);
     for (int i = 0; i < 200; ++i) {
         auto [ctx, cancel] = context::with_cancel(context::background());
         auto result = start_get(ctx, server.url());
@@ -283,6 +283,7 @@ TEST_CASE("a cancel at any moment of a request is never lost, and leaves nothing
 TEST_CASE("two requests of one context are both ended by one cancel") {
     std::latch asked{2};
     const TestServer server(
+        context::background(),
         [&asked](const Context& ctx, const httplib::Request&, httplib::Response&) {
             asked.count_down();
             context::wait(ctx);

@@ -44,7 +44,7 @@ void answer_ok(const Context&, const httplib::Request&, httplib::Response& respo
 TEST_CASE("a trace is told of each step of a call, and of the server that answers it") {
     Record client, server;
     {
-        const TestServer answering(answer_ok, server.watched());
+        const TestServer answering(server.watched(), answer_ok);
         CHECK(http_get(client.watched(), answering.url()).response.body == "ok");
     }
     CHECK(client.steps ==
@@ -82,11 +82,11 @@ TEST_CASE("a trace is told that a handler was stopped by the close of its server
     {
         std::latch arrived(1);
         const TestServer server(
+            watched.watched(),
             [&](const Context& handler, const httplib::Request&, httplib::Response&) {
                 arrived.count_down();
                 context::wait(handler);
-            },
-            watched.watched());
+            });
         client = std::jthread([&ctx, url = server.url()] { CHECK(http_get(ctx, url).error); });
         arrived.wait();
         cancel();
@@ -119,11 +119,10 @@ TEST_CASE("a handler that returns before its stop has come to it is told of as s
     std::jthread client;
     {
         const TestServer server(
-            [&](const Context& handler, const httplib::Request&, httplib::Response&) {
+            parent, [&](const Context& handler, const httplib::Request&, httplib::Response&) {
                 arrived.count_down();
                 while (!handler.err()) std::this_thread::yield();
-            },
-            parent);
+            });
         client = std::jthread([url = server.url()] { (void)http_get(context::background(), url); });
         arrived.wait();
         cancel();

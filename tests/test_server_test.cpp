@@ -41,7 +41,7 @@ std::chrono::steady_clock::duration time_to_close(TestServer& server) {
 
 TEST_CASE("a server accepts requests when its constructor returns") {
     for (int i = 0; i < 20; ++i) {
-        const TestServer server(answer_ok);
+        const TestServer server(context::background(), answer_ok);
         CHECK(server.url().starts_with("http://127.0.0.1:"));
         CHECK(http_get(context::background(), server.url()).response.body == "ok");
     }
@@ -49,7 +49,7 @@ TEST_CASE("a server accepts requests when its constructor returns") {
 
 TEST_CASE("a server that was started can be closed at once, and closed again") {
     for (int i = 0; i < 20; ++i) {
-        TestServer server(answer_ok);
+        TestServer server(context::background(), answer_ok);
         const std::string url = server.url();
         server.close();
         server.close();
@@ -59,15 +59,15 @@ TEST_CASE("a server that was started can be closed at once, and closed again") {
 }
 
 TEST_CASE("servers listen on 127.0.0.1 and nowhere else") {
-    const TestServer one(answer_ok);
-    const TestServer two(answer_ok);
+    const TestServer one(context::background(), answer_ok);
+    const TestServer two(context::background(), answer_ok);
     const auto sockets = listening_sockets();
     REQUIRE(sockets.size() == 2);
     for (const auto& socket : sockets) CHECK(socket.address == "127.0.0.1");
 }
 
 TEST_CASE("a thousand clients may wait to be accepted, unless the system allows fewer") {
-    const TestServer server(answer_ok);
+    const TestServer server(context::background(), answer_ok);
     unsigned most = 0;
     std::ifstream("/proc/sys/net/core/somaxconn") >> most;
     const auto sockets = listening_sockets();
@@ -76,11 +76,12 @@ TEST_CASE("a thousand clients may wait to be accepted, unless the system allows 
 }
 
 TEST_CASE("a handler sees every path and method") {
-    const TestServer server([](const Context&, const Request& request, Response& response) {
-        response.set_content(
-            request.method + ' ' + std::to_string(request.path.size()) + ' ' + request.body,
-            "text/plain");
-    });
+    const TestServer server(
+        context::background(), [](const Context&, const Request& request, Response& response) {
+            response.set_content(
+                request.method + ' ' + std::to_string(request.path.size()) + ' ' + request.body,
+                "text/plain");
+        });
     const std::string path = '/' + std::string(200, 'x');
     CHECK(http_get(context::background(), server.url() + path).response.body == "GET 201 ");
     CHECK(http_get(context::background(), server.url() + "/%0A").response.body == "GET 2 ");
@@ -90,34 +91,34 @@ TEST_CASE("a handler sees every path and method") {
 }
 
 TEST_CASE("a handler that throws answers 500, and the server goes on") {
-    const TestServer server([](const Context&, const Request& request, Response& response) {
-        if (request.path == "/throw") throw std::runtime_error("thrown");
-        response.set_content("ok", "text/plain");
-    });
+    const TestServer server(context::background(),
+                            [](const Context&, const Request& request, Response& response) {
+                                if (request.path == "/throw") throw std::runtime_error("thrown");
+                                response.set_content("ok", "text/plain");
+                            });
     CHECK(http_get(context::background(), server.url() + "/throw").response.status == 500);
     CHECK(http_get(context::background(), server.url()).response.body == "ok");
 }
 
 TEST_CASE("the context of a handler ends when the handler returns") {
     std::promise<Context> seen;
-    const TestServer server([&](const Context& ctx, const Request&, Response&) {
-        CHECK_FALSE(ctx.err());
-        seen.set_value(ctx);
-    });
+    const TestServer server(context::background(),
+                            [&](const Context& ctx, const Request&, Response&) {
+                                CHECK_FALSE(ctx.err());
+                                seen.set_value(ctx);
+                            });
     CHECK_FALSE(http_get(context::background(), server.url()).error);
     CHECK(context::wait(seen.get_future().get()) == context::errc::canceled);
 }
 
 TEST_CASE("the end of its parent tells a server's handlers why, and later requests get 503") {
-    const auto [parent, cancel] = context::with_cancel_cause(context::background());
+    const auto [parent, cancel] = context::with_cancel(context::background());
     std::latch at_work(1);
-    const TestServer server(
-        [&](const Context& ctx, const Request&, Response& response) {
-            at_work.count_down();
-            context::wait(ctx);
-            response.set_content(cause(ctx).message(), "text/plain");
-        },
-        parent);
+    const TestServer server(parent, [&](const Context& ctx, const Request&, Response& response) {
+        at_work.count_down();
+        context::wait(ctx);
+        response.set_content(cause(ctx).message(), "text/plain");
+    });
     auto told = std::async([&] { return http_get(context::background(), server.url()); });
     at_work.wait();
     const auto why = std::make_error_code(std::errc::owner_dead);
@@ -129,7 +130,7 @@ TEST_CASE("the end of its parent tells a server's handlers why, and later reques
 TEST_CASE("closing ends the handlers that wait on their context, and drops what is queued") {
     std::atomic<int> handlers{0};
     std::latch first{1};
-    TestServer server([&](const Context& ctx, const Request&, Response&) {
+    TestServer server(context::background(), [&](const Context& ctx, const Request&, Response&) {
         if (++handlers == 1) first.count_down();
         context::wait(ctx);
     });
@@ -144,7 +145,7 @@ TEST_CASE("closing ends the handlers that wait on their context, and drops what 
 }
 
 TEST_CASE("closing does not wait for connections that idle after their answer") {
-    TestServer server(answer_ok);
+    TestServer server(context::background(), answer_ok);
     std::vector<Socket> clients;
     for (int i = 0; i < 20; ++i) {
         clients.push_back(connect_to(port_of(server)));
@@ -157,7 +158,7 @@ TEST_CASE("closing does not wait for connections that idle after their answer") 
 TEST_CASE("closing waits only briefly for a client that is silent or has sent half a request") {
     for (const std::string sent : {"", "GET / HTT", "GET / HTTP/1.1\r\nHost:"}) {
         CAPTURE(sent);
-        TestServer server(answer_ok);
+        TestServer server(context::background(), answer_ok);
         const Socket client = connect_to(port_of(server));
         client.send(sent);
         CHECK(http_get(context::background(), server.url()).response.body == "ok");
@@ -166,7 +167,7 @@ TEST_CASE("closing waits only briefly for a client that is silent or has sent ha
 }
 
 TEST_CASE("hundreds of clients at once are all answered") {
-    const TestServer server(answer_ok);
+    const TestServer server(context::background(), answer_ok);
     std::vector<Socket> clients;
     for (int i = 0; i < 300; ++i) {
         clients.push_back(connect_to(port_of(server)));
@@ -176,19 +177,19 @@ TEST_CASE("hundreds of clients at once are all answered") {
 }
 
 TEST_CASE("a server can be moved") {
-    TestServer first(answer_ok);
+    TestServer first(context::background(), answer_ok);
     const TestServer server = std::move(first);
     CHECK(http_get(context::background(), server.url()).response.body == "ok");
 }
 
 TEST_CASE("a closed server leaves no descriptor and no thread behind") {
     {
-        const TestServer warm_up(answer_ok);
+        const TestServer warm_up(context::background(), answer_ok);
     }
     const int descriptors = open_descriptors();
     const int threads = running_threads();
     {
-        const TestServer server(answer_ok);
+        const TestServer server(context::background(), answer_ok);
         CHECK_FALSE(http_get(context::background(), server.url()).error);
     }
     CHECK(open_descriptors() == descriptors);

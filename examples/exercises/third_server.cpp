@@ -21,10 +21,11 @@ using context::Context;
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
 static TestServer server(context::duration delay, bool fails) {
-    return TestServer([=](const Context& ctx, const auto&, httplib::Response& response) {
-        if (context::sleep_for(ctx, delay)) return;
-        response.set_content(fails ? "error" : "ok", "text/plain");
-    });
+    return TestServer(context::background(),
+                      [=](const Context& ctx, const auto&, httplib::Response& response) {
+                          if (context::sleep_for(ctx, delay)) return;
+                          response.set_content(fails ? "error" : "ok", "text/plain");
+                      });
 }
 
 // call_server returns whether the server could be called, and did not answer "error".

@@ -28,9 +28,10 @@ int main() {
         sink.done();
         return true;
     };
-    const TestServer server([&send](const auto&, const auto&, httplib::Response& response) {
-        response.set_content_provider("text/plain", send);  // and no length
-    });
+    const TestServer server(context::background(),
+                            [&send](const auto&, const auto&, httplib::Response& response) {
+                                response.set_content_provider("text/plain", send);  // and no length
+                            });
 
     httplib::Client client(server.url());
     std::jthread canceller([&] {

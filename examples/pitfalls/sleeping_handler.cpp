@@ -34,11 +34,12 @@ int main(int argc, char** argv) {
                   << std::endl;
     };
     {
-        const TestServer server([&](const auto&, const auto&, httplib::Response& response) {
-            at_work.count_down();
-            std::this_thread::sleep_for(delay);
-            response.set_content("Slow response", "text/plain");
-        });
+        const TestServer server(context::background(),
+                                [&](const auto&, const auto&, httplib::Response& response) {
+                                    at_work.count_down();
+                                    std::this_thread::sleep_for(delay);
+                                    response.set_content("Slow response", "text/plain");
+                                });
         httplib::Client client(server.url());
         std::jthread getter([&client] { (void)client.Get("/"); });
         at_work.wait();

@@ -14,10 +14,11 @@
 
 int main() {
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
-    const TestServer server([](const auto&, const auto&, httplib::Response& response) {
-        std::cout << "the server works for nobody" << std::endl;
-        response.set_content("the whole answer", "text/plain");
-    });
+    const TestServer server(context::background(),
+                            [](const auto&, const auto&, httplib::Response& response) {
+                                std::cout << "the server works for nobody" << std::endl;
+                                response.set_content("the whole answer", "text/plain");
+                            });
     httplib::Client client(server.url());
 
     client.stop();  // as another thread might, a moment too early

@@ -81,7 +81,7 @@ void start() {
     {
         const Exhausted exhausted;
         try {
-            const TestServer server(answer);
+            const TestServer server(context::background(), answer);
             check(false, "a server without a descriptor");
         } catch (const std::system_error& error) {
             check(error.code() == std::errc::too_many_files_open, "why a server did not start");
@@ -95,12 +95,11 @@ void accept(bool close_meanwhile) {
     const auto [held, let_go] = context::with_cancel(context::background());
     std::atomic<int> at_work = 0;
     TestServer server(
-        [&at_work](const context::Context& ctx, const auto&, httplib::Response& response) {
+        held, [&at_work](const context::Context& ctx, const auto&, httplib::Response& response) {
             ++at_work;
             context::wait(ctx);
             response.set_content("ok", "text/plain");
-        },
-        held);
+        });
     const int port = std::stoi(server.url().substr(server.url().rfind(':') + 1));
     std::array<Socket, 3> clients;
     for (Socket& client : clients) client = Socket(::socket(AF_INET, SOCK_STREAM, 0));

@@ -121,14 +121,15 @@ void send_much() {
 void serve_and_close() {
     for (int i = 0; i < 10; ++i) {
         std::latch begun{1};
-        TestServer server([&begun](const context::Context& ctx, const httplib::Request& request,
+        TestServer server(context::background(),
+                          [&begun](const context::Context& ctx, const httplib::Request& request,
                                    httplib::Response& response) {
-            if (request.path == "/wait") {
-                begun.count_down();
-                context::wait(ctx);
-            }
-            response.set_content("ok", "text/plain");
-        });
+                              if (request.path == "/wait") {
+                                  begun.count_down();
+                                  context::wait(ctx);
+                              }
+                              response.set_content("ok", "text/plain");
+                          });
         for (int j = 0; j < 10; ++j) {
             const auto [response, error] = http_get(context::background(), server.url());
             check(!error && response.body == "ok", error ? error->reason.c_str() : "the answer");

@@ -73,7 +73,7 @@ void start_and_close(inject::Fault& fault, bool lasting, bool balanced) {
         bool failed_at_start = false;
         fault.arm(n, lasting);
         try {
-            const TestServer server(answer);
+            const TestServer server(context::background(), answer);
             failed_at_start = fault.happened;
         } catch (const std::bad_alloc&) {
             thrown = true;
@@ -92,7 +92,7 @@ void serve(bool lasting, bool balanced) {
         const Holdings before;
         int lost = 0;
         {
-            TestServer server(answer);
+            TestServer server(context::background(), answer);
             inject::allocation.arm(n, lasting);
             const Socket client = ask(server);
             check(wait_for([&] { return can_be_read(client) || inject::allocation.happened; }),

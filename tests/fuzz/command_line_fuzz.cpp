@@ -28,13 +28,15 @@ void check(bool ok, const char* what) {
 }  // namespace
 
 struct TestServer::Running {};
-TestServer::TestServer(Handler, const context::Context&) {}
+TestServer::TestServer(const context::Context&, Handler) {}
 TestServer::~TestServer() = default;
-TestServer slow_server(context::duration delay, const context::Context&) {
+TestServer slow_server(const context::Context&, context::duration delay) {
     check(delay >= context::duration::zero(), "a delay is not negative");
-    return TestServer(nullptr);
+    return TestServer(context::background(), nullptr);
 }
-TestServer fast_server(const context::Context&) { return TestServer(nullptr); }
+TestServer fast_server(const context::Context&) {
+    return TestServer(context::background(), nullptr);
+}
 
 void call_both(const context::Context&, const std::string& error_value, const std::string&,
                const std::string&) {

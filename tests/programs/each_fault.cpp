@@ -107,9 +107,9 @@ constexpr Case cases[] = {
          const auto [ctx, cancel] = context::with_cancel(parent);
          ends(ctx, cancel);
      }},
-    {"with_cancel_cause",
+    {"with_cancel, a cause",
      [](const Context& parent) {
-         const auto [ctx, cancel] = context::with_cancel_cause(parent);
+         const auto [ctx, cancel] = context::with_cancel(parent);
          cancel(make_error_code(std::errc::io_error));
          check(context::cause(ctx) == std::errc::io_error, "the cause");
          check(ctx.done().stop_requested(), "a token made late");
@@ -119,10 +119,10 @@ constexpr Case cases[] = {
          const auto [ctx, cancel] = context::with_timeout(parent, 1h);
          ends(ctx, cancel);
      }},
-    {"with_timeout_cause",
+    {"with_timeout, a cause",
      [](const Context& parent) {
          const auto why = make_error_code(std::errc::io_error);
-         const auto [ctx, cancel] = context::with_timeout_cause(parent, 1h, why);
+         const auto [ctx, cancel] = context::with_timeout(parent, 1h, why);
          ends(ctx, cancel);
      }},
     {"with_deadline",
@@ -130,10 +130,10 @@ constexpr Case cases[] = {
          const auto [ctx, cancel] = context::with_deadline(parent, steady_clock::now() + 1h);
          ends(ctx, cancel);
      }},
-    {"with_deadline_cause, passed",
+    {"with_deadline, a cause, passed",
      [](const Context& parent) {
          const auto why = make_error_code(std::errc::io_error);
-         const auto [ctx, cancel] = context::with_deadline_cause(parent, steady_clock::now(), why);
+         const auto [ctx, cancel] = context::with_deadline(parent, steady_clock::now(), why);
          check(context::cause(ctx) == why && ctx.done().stop_requested(), "a past deadline");
      }},
     {"with_value",
@@ -160,7 +160,7 @@ constexpr Case cases[] = {
      [](const Context& parent) {
          const auto [done, cancel_done] = context::with_cancel(parent);
          cancel_done();
-         const auto [child, cancel] = context::with_cancel_cause(done);
+         const auto [child, cancel] = context::with_cancel(done);
          const auto [timed, cancel_timed] = context::with_timeout(child, 1h);
          check(timed.err() == errc::canceled && timed.done().stop_requested(), "born done");
      }},

@@ -170,7 +170,7 @@ struct Ender {
     World& world;
     Member& member;
     context::CancelFunc cancel = {};
-    std::optional<context::CancelCauseFunc> cancel_because = {};
+    bool has_cause = false;
 };
 
 struct Handle {
@@ -284,9 +284,9 @@ Ender::~Ender() { world.end(member, errc::canceled); }
 
 void Ender::operator()() const {
     const std::error_code cause =
-        cancel_because ? world.add_ending(member, false) : make_error_code(errc::canceled);
+        has_cause ? world.add_ending(member, false) : make_error_code(errc::canceled);
     world.end(member, cause);
-    cancel_because ? (*cancel_because)(cause) : cancel();
+    has_cause ? cancel(cause) : cancel();
 }
 
 // When cancel returns, the context and all that is known below it have their reason.
@@ -479,11 +479,8 @@ private:
         } else if (kind < 10) {
             hold(h, context::with_cancel(from.ctx));
         } else {
-            m.can_end = true;
-            auto made = context::with_cancel_cause(from.ctx);
-            h.ctx = made.ctx;
-            h.ender = std::make_shared<Ender>(world_, m);
-            h.ender->cancel_because.emplace(std::move(made.cancel));
+            hold(h, context::with_cancel(from.ctx));
+            h.ender->has_cause = true;
         }
         if (world_.keeps) m.observed = h.ctx;
         return h;
@@ -532,7 +529,7 @@ private:
             if ((m.near || m.ended) && !m.cause && world_.exact)
                 m.cause = m.times_out ? make_error_code(errc::deadline_exceeded) : cause;
             hold(h, m.times_out ? context::with_deadline(from.ctx, when)
-                                : context::with_deadline_cause(from.ctx, when, cause));
+                                : context::with_deadline(from.ctx, when, cause));
         }
         if (world_.keeps) m.observed = h.ctx;
         if (m.near && world_.exact) live_through(h);

@@ -307,8 +307,9 @@ void watch(const std::stop_token& stop, const std::vector<Client>& clients, cons
 void run(std::uint64_t requests, std::uint64_t seed, Books& books) {
     const FullListener full_listener;
     const RefusingPort refusing_port;
-    const TestServer server([seed](const context::Context&, const httplib::Request& request,
-                                   httplib::Response& res) {
+    const TestServer server(context::background(), [seed](const context::Context&,
+                                                          const httplib::Request& request,
+                                                          httplib::Response& res) {
         res.set_content(make_plan(seed, std::stoull(request.path.substr(1))).body, "text/plain");
     });
     std::vector<Client> clients(16);

@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
     add_duration(app, "--limit", limit, "how long an upload may take [5s]");
     if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
 
-    const auto [ctx, cancel] = context::with_cancel_cause(context::background());
+    const auto [ctx, cancel] = context::with_cancel(context::background());
     std::jthread photos([&] { upload(ctx, "photos", limit); });
     std::jthread films([&] { upload(ctx, "films", limit); });
     for (const std::error_code why : reasons) {
