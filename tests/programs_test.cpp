@@ -43,6 +43,10 @@ TEST_CASE("cancelling allocates nothing and starts no thread") {
     CHECK(run_program("cancel_allocates_nothing") == "ok\n");
 }
 
+TEST_CASE("Allocs: each derivation allocates once, the first done() once more, and nothing else") {
+    CHECK(run_program("allocations") == "ok\n");
+}
+
 TEST_CASE("what fails for want of memory has changed nothing") {
     CHECK(run_program("out_of_memory") == "ok\n");
 }
