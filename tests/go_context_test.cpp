@@ -399,6 +399,32 @@ TEST_CASE("Cause: a deadline's cause reaches all that it ends, whatever their ow
     }
 }
 
+// A callback holds up the timer thread, so that no other deadline is served meanwhile.
+TEST_CASE("Cause: where the parent's deadline has passed unserved, the earlier deadline gives it") {
+    std::latch is_held{1}, may_go_on{1};
+    const auto first = with_timeout(background(), 1ms);
+    const std::stop_callback hold(first.ctx.done(), [&] {
+        is_held.count_down();
+        may_go_on.wait();
+    });
+    is_held.wait();
+    const auto parent = with_timeout(background(), 1ns, parent_cause);
+    const auto deadline = *parent.ctx.deadline();
+    while (std::chrono::steady_clock::now() <= deadline) std::this_thread::yield();
+    const auto later = with_timeout(parent.ctx, 0s, child_cause);
+    const auto equal = with_deadline(parent.ctx, deadline, child_cause);
+    const auto earlier = with_deadline(parent.ctx, deadline - 1ns, child_cause);
+    for (const auto* child : {&later, &equal, &earlier}) {
+        CHECK(is_done(child->ctx, errc::deadline_exceeded));
+    }
+    CHECK(cause(later.ctx) == parent_cause);
+    CHECK(cause(equal.ctx) == child_cause);
+    CHECK(cause(earlier.ctx) == child_cause);
+    may_go_on.count_down();
+    CHECK(wait(parent.ctx) == errc::deadline_exceeded);
+    CHECK(cause(parent.ctx) == parent_cause);
+}
+
 TEST_CASE("CauseRace: a thread that sees a cause sees the one that was given") {
     for (int i = 0; i < 100; ++i) {
         const auto made = with_cancel(background());
