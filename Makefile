@@ -136,7 +136,6 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 
 include examples/examples.mk examples/exercises/exercises.mk bench/bench.mk docs/docs.mk
 include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk
-include tests/compatibility/compatibility.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 

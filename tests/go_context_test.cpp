@@ -389,10 +389,13 @@ TEST_CASE("Cause: the first end of a context decides; where no cause was given i
     }
 }
 
-TEST_CASE("Cause: a deadline's cause reaches all that it ends, whatever their own deadlines say") {
+TEST_CASE("Cause: a deadline's cause reaches all that it ends; an equal deadline keeps its own") {
     const auto parent = with_timeout(background(), 5ms, too_slow);
     const auto child = with_timeout(parent.ctx, 1h, child_cause);
+    const auto equal = with_deadline(parent.ctx, *parent.ctx.deadline(), child_cause);
     CHECK(wait(child.ctx) == errc::deadline_exceeded);
+    CHECK(wait(equal.ctx) == errc::deadline_exceeded);
+    CHECK(cause(equal.ctx) == child_cause);
     for (const Context& ctx :
          {parent.ctx, child.ctx, with_timeout(parent.ctx, 0s, child_cause).ctx}) {
         CHECK(cause(ctx) == too_slow);

@@ -1,10 +1,11 @@
-# --- Compatibility: context.hpp by itself, and all of it on each Debian ----------------------------
+# --- Compatibility: context.hpp by itself; and all of it, with each compiler, on each Debian -------
 
-CONTEXT_TESTS := $(wildcard tests/context*_test.cpp) tests/go_context_test.cpp tests/main_test.cpp \
-	tests/programs_test.cpp tests/run_program.cpp
-.PHONY: compatibility context-test standalone
+CONTEXT_TESTS := $(wildcard tests/context*_test.cpp) $(patsubst %,tests/%.cpp,go_context_test main_test \
+	programs_test run_program)
+SUITES ?= bookworm trixie sid
+.PHONY: context-test standalone compatibility compatibility-here
 
-context-test: $(BUILD)/tests/context $(TEST_PROGRAMS) standalone  ## run the tests of context.hpp
+context-test: $(BUILD)/tests/context $(TEST_PROGRAMS) standalone  ## run the tests of context.hpp alone
 	@TEST_PROGRAMS=$(BUILD)/tests/programs $<
 
 $(BUILD)/tests/context: $(call objects,$(CONTEXT_TESTS))
@@ -12,5 +13,8 @@ $(BUILD)/tests/context: $(call objects,$(CONTEXT_TESTS))
 
 standalone: $(STANDALONE)
 
-compatibility:  ## run everything on Debian 12, 13 and sid, with each compiler (as root; takes hours)
-	@tests/compatibility/run $(SUITES)
+compatibility:  ## print what works on Debian 12, 13 and sid (as root; takes hours)
+	@.ci/fresh '$(SUITES)' '. tests/compatibility/install && make --no-print-directory compatibility-here'
+
+compatibility-here:  ## print what works with each compiler that is installed
+	@tests/compatibility/checks
