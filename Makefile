@@ -133,26 +133,24 @@ library-faults: $(LIBRARY_FAULTS)  ## show which known faults the installed cpp-
 $(LIBRARY_FAULTS): $(BUILD)/%: $(BUILD)/%.o $(call objects,tests/loopback.cpp)
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-in_turn = @for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exit 1; done
+# $(call in_turn,GOALS,VARIABLES): one after the other, so that what runs has the machine to itself.
+in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exit 1; done
 
 # SANITIZED says what runs: it may be stress, too.
 #
 # g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
 # opens a pipe, which fails where a test has taken the descriptors away.
 SANITIZED ?= test examples
-sanitized = $(call in_turn,$(SANITIZED),BUILD=$(BUILD)/$@ \
-	CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $(1)')
-
-asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
-asan: export UBSAN_OPTIONS = print_stacktrace=1
+asan_FLAGS := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
+tsan_FLAGS := -fsanitize=thread
+asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
+asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
+asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
 asan:  ## run tests and examples with the sanitizers for addresses, leaks and undefined behaviour
-	$(call sanitized,-fsanitize=address$(,)undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
-
-tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
 tsan:  ## run tests and examples with the sanitizer for threads
-	$(call sanitized,-fsanitize=thread)
-
-, := ,
+asan tsan:
+	$(call in_turn,$(SANITIZED),BUILD=$(BUILD)/$@ \
+		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)')
 
 mutants:  ## plant bugs, and show that the tests notice (MUTANTS=text: those whose name contains it)
 	@tests/mutants/run '$(MUTANTS)'
