@@ -104,7 +104,7 @@ LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.
 .PHONY: test library-faults asan tsan mutants plant docs-check compatibility
 
 test: $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests (CASES='*text*': those named so)
-	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS) $(if $(CASES),-tc='$(CASES)')
+	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS) $(if $(CASES),-tc="$$CASES")
 
 $(call objects,$(TEST_SOURCES)): | $(BUILD)/tests/needs
 $(BUILD)/tests/needs: $(BUILD)/flags
@@ -153,10 +153,10 @@ asan tsan:
 		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)')
 
 mutants:  ## plant bugs, and show that the tests notice (MUTANTS=text: those whose name contains it)
-	@tests/mutants/run '$(MUTANTS)'
+	@tests/mutants/run "$$MUTANTS"
 
 plant:  ## keep the uncommitted change of the source as a planted bug: see CONTRIBUTING.md
-	@tests/mutants/plant '$(NAME)'
+	@tests/mutants/plant
 
 compatibility:  ## a table: what works with each compiler of this system
 	@.ci/compatibility
