@@ -170,7 +170,7 @@ include tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
 
 # --- Maintain -------------------------------------------------------------------------------------
 
-ALL_SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
+ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -print))
 .PHONY: all check format format-check tidy clean help
 
 all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) $(EXAMPLES) $(EXERCISE_PROGRAMS)  ## build all programs but the benchmarks
