@@ -96,14 +96,13 @@ FORCE:
 
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TESTS := $(BUILD)/tests/run
-CONTEXT_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
+TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 FAULT_PROGRAMS := $(patsubst tests/faults/%.cpp,$(BUILD)/tests/programs/%,$(wildcard tests/faults/*.cpp))
-TEST_PROGRAMS := $(CONTEXT_PROGRAMS) $(FAULT_PROGRAMS)
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
 LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.cpp))
-.PHONY: test library-faults asan tsan mutants plant docs-check compatibility
+.PHONY: test library-faults asan tsan mutants plant docs-check
 
-test: $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests (CASES='*text*': those named so)
+test: $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests (CASES='*text*': those named so)
 	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS) $(if $(CASES),-tc="$$CASES")
 
 $(call objects,$(TEST_SOURCES)): | $(BUILD)/tests/needs
@@ -114,7 +113,7 @@ $(BUILD)/tests/needs: $(BUILD)/flags
 $(TESTS): $(call objects,$(TEST_SOURCES) $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-$(CONTEXT_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
+$(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
 	$(LINK) $^ $(LDLIBS) -o $@
 
 $(FAULT_PROGRAMS): $(BUILD)/tests/programs/%: $(BUILD)/tests/faults/%.o $(call objects,tests/loopback.cpp $(NET))
@@ -158,22 +157,21 @@ mutants:  ## plant bugs, and show that the tests notice (MUTANTS=text: those who
 plant:  ## keep the uncommitted change of the source as a planted bug: see CONTRIBUTING.md
 	@tests/mutants/plant
 
-compatibility:  ## a table: what works with each compiler of this system
-	@.ci/compatibility
-
 docs-check: $(PROGRAM)  ## check what the texts quote, show and name
 	@tests/docs/check tests/docs/wrong.md | diff tests/docs/wrong.txt -
 	@tests/docs/check $(wildcard *.md docs/*.md */README.md */*/README.md)
 
-include examples/examples.mk $(wildcard examples/exercises/exercises.mk tests/model/model.mk)
-include tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
+include examples/examples.mk tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
+include $(wildcard examples/exercises/exercises.mk tests/model/model.mk tests/compatibility/compatibility.mk)
 
 # --- Maintain -------------------------------------------------------------------------------------
 
 ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -print))
 .PHONY: all check format format-check tidy clean help
 
-all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) $(EXAMPLES) $(EXERCISE_PROGRAMS)  ## build all programs but the benchmarks
+all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \
+	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS) $(EXERCISE_PROGRAMS)
+all:  ## build all programs but the benchmarks
 
 check:  ## what must pass before you send a change: 5 minutes, no root
 	$(call in_turn,format-check all test examples exercises docs-check)
