@@ -78,6 +78,10 @@
 #ifndef CONTEXT_CANCEL_CONTEXT_HPP
 #define CONTEXT_CANCEL_CONTEXT_HPP
 
+#include <version>
+#ifndef __cpp_lib_jthread
+#error "context.hpp needs C++20 and std::stop_token: see Limits above"
+#endif
 #include <chrono>
 #include <optional>
 #include <ostream>
@@ -85,11 +89,6 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
-
-#ifndef __cpp_lib_jthread
-#error \
-    "context.hpp needs std::stop_token: libstdc++ 11, libc++ 20, or libc++ 18 with -fexperimental-library"
-#endif
 
 namespace context {
 
