@@ -134,7 +134,7 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
 		-fsanitize=thread' || exit 1; done
 
-include examples/examples.mk examples/exercises/exercises.mk bench/bench.mk docs/docs.mk
+include examples/examples.mk bench/bench.mk docs/docs.mk
 include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
