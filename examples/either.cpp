@@ -2,9 +2,10 @@
 // function, so a std::stop_callback on the other context can call it.
 //
 // Values and deadline come from the parent alone. If the other one is done first, err() is
-// errc::canceled. The destructor of `also` waits for a cancel() that it has begun elsewhere.
+// errc::canceled; a lambda that calls cancel(cause(other)) would hand on the cause, too. The
+// destructor of `also` waits if another thread is just calling cancel() through it.
 //
-// Any std::stop_token will do as the other one: that of a thread, too.
+// The other one can be any std::stop_token, for example that of a std::jthread.
 #include <functional>
 #include <iostream>
 #include <thread>

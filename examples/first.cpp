@@ -18,7 +18,7 @@ struct Found {
 };
 using Search = std::function<Found(const Context& ctx, const std::string& query)>;
 
-// first returns what the first replica to return has found, or its error.
+// first returns what the quickest replica has found, or its error.
 static Found first(const Context& parent, const std::string& query,
                    const std::vector<Search>& replicas) {
     const auto [ctx, cancel] = context::with_cancel(parent);

@@ -1,5 +1,5 @@
 // group: functions that work for one result, each on a thread of its own. The first error cancels
-// the others, and is the cause of that. (In Go: golang.org/x/sync/errgroup.)
+// the others, and is the cause that they find. (In Go: golang.org/x/sync/errgroup.)
 #include <functional>
 #include <iostream>
 #include <mutex>
@@ -12,7 +12,7 @@
 using namespace std::chrono_literals;
 using context::Context;
 
-// Group starts functions and waits for them. Its own functions are called on one thread.
+// Group starts functions and waits for them. Call its members on one thread.
 class Group {
 public:
     using Function = std::function<std::error_code(const Context& ctx)>;

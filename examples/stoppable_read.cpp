@@ -45,7 +45,7 @@ struct Input {
 };
 
 // read_some waits for input and reads some of it. It returns ctx.err() as soon as ctx is done.
-// Nobody else may read from `fd` meanwhile, or it may block regardless.
+// If another thread reads from `fd`, too, read_some may block regardless.
 static Input read_some(const Context& ctx, int fd) {
     const Bell bell;  // outlives the callback
     const std::stop_callback on_done(ctx.done(), [&bell] { bell.ring(); });
