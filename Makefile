@@ -26,7 +26,7 @@ BUILD ?= build
 PROGRAM := $(if $(filter build,$(BUILD)),context_cancel,$(BUILD)/context_cancel)
 RUN := $(if $(filter /%,$(PROGRAM)),,./)$(PROGRAM)
 NET := $(wildcard net/*.cpp)
-LIBRARY_SOURCES := client.cpp servers.cpp $(NET) $(wildcard flag/*.cpp) trace/timeline.cpp
+LIBRARY_SOURCES := client.cpp servers.cpp $(NET) trace/timeline.cpp
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
@@ -162,7 +162,7 @@ docs-check: $(PROGRAM)  ## check what the texts quote, show and name
 	@tests/docs/check $(wildcard *.md docs/*.md */README.md */*/README.md)
 
 include examples/examples.mk tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
-include $(wildcard examples/exercises/exercises.mk tests/model/model.mk tests/compatibility/compatibility.mk)
+include $(wildcard tests/model/model.mk tests/compatibility/compatibility.mk)
 
 # --- Maintain -------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -prin
 .PHONY: all check format format-check tidy clean help
 
 all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \
-	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS) $(EXERCISE_PROGRAMS)
+	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS)
 all:  ## build all programs but the benchmarks
 
 check:  ## what must pass before you send a change: 5 minutes, no root
