@@ -74,13 +74,17 @@
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread, and may only exec or _exit if the parent had other threads. Two
 // contexts cannot be compared. A library that hides its symbols has keys, and a timer thread, of
-// its own. libc++ before 18 may hang in std::condition_variable_any with a token (LLVM #76807).
+// its own.
+//
+// Needs: std::stop_token, which is in libstdc++ 11, in libc++ 20, and in libc++ 18 with
+// -fexperimental-library. Before 18, libc++ may hang in std::condition_variable_any with a token
+// (LLVM #76807).
 #ifndef CONTEXT_CANCEL_CONTEXT_HPP
 #define CONTEXT_CANCEL_CONTEXT_HPP
 
 #include <version>
 #ifndef __cpp_lib_jthread
-#error "context.hpp needs C++20 and std::stop_token: see Limits above"
+#error "context.hpp needs C++20 and std::stop_token: see Needs above"
 #endif
 #include <chrono>
 #include <optional>
