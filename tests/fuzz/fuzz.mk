@@ -1,16 +1,16 @@
-# --- Fuzz: any bytes as a URL and as a command line -----------------------------------------------
+# --- Fuzz: any bytes as a URL ---------------------------------------------------------------------
 # New inputs are kept in $(FUZZ)/corpus; `make fuzz-corpus` takes those that reach something new
 # into tests/fuzz/corpus.
 
 FUZZ := $(BUILD)/fuzz
 FUZZ_CXX ?= clang++-19
 FUZZ_SECONDS ?= 60
-FUZZERS := url command_line
+FUZZERS := url
 FUZZ_COMPILE = $(FUZZ_CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) -O1 -g \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pthread
 .PHONY: fuzz fuzz-corpus
 
-fuzz: $(FUZZERS:%=$(FUZZ)/%)  ## fuzz for FUZZ_SECONDS each (60)
+fuzz: $(FUZZERS:%=$(FUZZ)/%)  ## fuzz for FUZZ_SECONDS (60)
 	@for name in $(FUZZERS); do \
 		mkdir -p $(FUZZ)/corpus/$$name; \
 		echo "fuzzing: $$name, for $(FUZZ_SECONDS) s"; \
@@ -27,7 +27,3 @@ fuzz-corpus: $(FUZZERS:%=$(FUZZ)/%)
 $(FUZZ)/url: tests/fuzz/url_fuzz.cpp net/url.cpp net/url.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(FUZZ_COMPILE) $(filter %.cpp,$^) -o $@
-
-$(FUZZ)/command_line: tests/fuzz/command_line_fuzz.cpp main.cpp $(wildcard flag/*.cpp trace/*.cpp) context.hpp $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(FUZZ_COMPILE) -Dmain=context_cancel_main -Wno-main $(filter %.cpp,$^) -o $@

@@ -11,7 +11,7 @@ http-stress: $(HTTP_STRESS)  ## end thousands of requests at random moments, and
 	$(BUILD)/tests/stress/http_stress --requests $(REQUESTS)
 	$(BUILD)/tests/stress/http_load
 
-$(HTTP_STRESS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/loopback.o $(call objects,$(wildcard net/*.cpp) flag/command_line.cpp)
+$(HTTP_STRESS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/loopback.o $(call objects,$(wildcard net/*.cpp))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
 # --- Faults: programs that need net/, beside those of the tests ------------------------------------

@@ -9,6 +9,6 @@ stress: $(STRESS_PROGRAMS)  ## a million random operations on contexts, and larg
 	$(BUILD)/tests/stress/context_stress $(STRESS)
 	$(BUILD)/tests/stress/context_load $(LOAD)
 
-$(STRESS_PROGRAMS): $(BUILD)/%: %.cpp context.hpp tests/counted.hpp $(call objects,flag/command_line.cpp) $(BUILD)/flags
+$(STRESS_PROGRAMS): $(BUILD)/%: %.cpp context.hpp tests/counted.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) $(filter %.cpp %.o,$^) $(LDFLAGS) -o $@
