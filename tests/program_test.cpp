@@ -145,7 +145,7 @@ TEST_CASE("--trace draws the run on standard error, in 80 columns, and without c
     const std::regex drawn(
         R"( +ms  fast server[^]* starts -+> listening\n[^]* received <--- sent [^]*)"
         R"( cancels -+> stopped [^]* returns[^]* closed\n)"
-        R"(cancel 0\.00 -> stopped \d+\.\d\d -> aborted \d+\.\d\d -> server told \d+\.\d\d ms\n)"
+        R"(cancel 0\.00 -> stopped \d+\.\d\d( -> (aborted|server told) \d+\.\d\d){2} ms\n)"
         R"(exit 0\n)");
     CHECK(std::regex_match(text, drawn));
     std::istringstream lines(text);
@@ -170,13 +170,11 @@ TEST_CASE("an error cancels the slow call, and the program ends long before the 
     CHECK(outcome.took < 60s);
 }
 
-TEST_CASE("a timeout ends the slow call with its own reason") {
+TEST_CASE("a timeout aborts the slow call with its own reason") {
     const Outcome outcome = run("exec $PROGRAM false --slow-delay 1h --timeout 500ms");
-    CHECK(outcome.text ==
-          "fast result: ok\n"
-          "slow response err: Get \"http://127.0.0.1:PORT\": context deadline exceeded\n"
-          "done with both\n"
-          "exit 0\n");
+    CHECK(outcome.text.find("slow response err: Get \"http://127.0.0.1:PORT\": "
+                            "context deadline exceeded\n") != std::string::npos);
+    CHECK(outcome.text.ends_with("\ndone with both\nexit 0\n"));
     CHECK(outcome.took >= 500ms);
     CHECK(outcome.took < 60s);
 }

@@ -146,6 +146,17 @@ deadline 0.00 -> stopped 0.10 ms
 )");
 }
 
+TEST_CASE("the figures count from before a call is stopped") {
+    Run run;
+    const Context& calls = run.calls.ctx;
+    tell(calls, slow_url, {Step::call_started});
+    const auto stop = [&] { tell(calls, slow_url, {Step::call_stopped}); };
+    const std::stop_callback on_stop(calls.done(), stop);
+    tell(calls, slow_url, {Step::connecting});
+    run.calls.cancel();
+    CHECK(drawn(run.timeline).ends_with("\ncancel 0.00 -> stopped 0.10 ms\n"));
+}
+
 TEST_CASE("no arrow leaves the lane of a client after its call has returned") {
     Run run;
     for (const Step last : {Step::call_aborted, Step::call_failed, Step::call_returned}) {
@@ -181,7 +192,7 @@ TEST_CASE("a handler that is told because its client has gone is told before its
     0.90                              |                           answers
     1.00                              closes -------------------> closing
     1.10                                                          closed
-cancel 0.00 -> stopped 0.10 -> aborted 0.30 -> server told 0.20 ms
+cancel 0.00 -> stopped 0.10 -> server told 0.20 -> aborted 0.30 ms
 )");
 }
 

@@ -231,19 +231,19 @@ std::vector<Timeline::Moment> Timeline::rows() const {
 }
 
 std::string Timeline::figures() const {
-    const auto last = [this](Step step) {
-        return std::find_if(moments_.rbegin(), moments_.rend(),
-                            [step](const Moment& m) { return m.step == step; });
-    };
-    const auto stopped = last(Step::call_stopped);
-    if (stopped == moments_.rend() || !cancelled_at_) return "";
-    const bool deadline = stopped->err == context::errc::deadline_exceeded;
-    std::string text = deadline ? "deadline 0.00" : "cancel 0.00";
-    for (const auto& [name, moment] :
-         {std::pair(" -> stopped ", stopped), std::pair(" -> aborted ", last(Step::call_aborted)),
-          std::pair(" -> server told ", last(Step::handler_stopped))}) {
-        if (moment != moments_.rend()) text += name + text_of(moment->time - *cancelled_at_);
+    std::vector<std::pair<Moment, const char*>> ends;
+    for (const auto& [step, name] : {std::pair(Step::call_stopped, " -> stopped "),
+                                     std::pair(Step::call_aborted, " -> aborted "),
+                                     std::pair(Step::handler_stopped, " -> server told ")}) {
+        const auto is_such = [step = step](const Moment& m) { return m.step == step; };
+        const auto last = std::find_if(moments_.rbegin(), moments_.rend(), is_such);
+        if (last != moments_.rend()) ends.emplace_back(*last, name);
     }
+    if (!cancelled_at_ || ends.empty() || ends[0].first.step != Step::call_stopped) return "";
+    const bool deadline = ends[0].first.err == context::errc::deadline_exceeded;
+    std::ranges::stable_sort(ends, {}, [](const auto& end) { return end.first.time; });
+    std::string text = deadline ? "deadline 0.00" : "cancel 0.00";
+    for (const auto& [moment, name] : ends) text += name + text_of(moment.time - *cancelled_at_);
     return text + " ms";
 }
 

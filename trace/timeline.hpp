@@ -37,10 +37,9 @@ public:
     context::Context root();
 
     // draw prints the picture, 80 columns wide: in colour if `out` is a terminal and the
-    // environment has no NO_COLOR. If a call was stopped, a line of figures follows: the time from
-    // the cancel until the last call was stopped, until the last was aborted, and until the last
-    // handler was told, which may come before that. Call it when all calls have returned and all
-    // servers are closed.
+    // environment has no NO_COLOR. If calls were stopped, a line of figures follows: the time from
+    // the cancel until the last call was stopped, the last was aborted, and the last handler was
+    // told. Call it when all calls have returned and all servers are closed.
     void draw(std::FILE* out) const;
 
 private:
