@@ -49,12 +49,12 @@ std::string sorted_lines(const std::string& text) {
 }  // namespace
 
 TEST_CASE("a good command line makes both calls") {
-    for (const char* const arguments :
+    for (const std::string arguments :
          {"true", "-- true", "--timeout=1h true", "true --timeout 2562047h",
           "true --slow-delay .5h", "true --trace 2>/dev/null",
           "--slow-delay 0s --fast-delay 0s --timeout 1m false", "false --slow-delay 0.001s"}) {
         CAPTURE(arguments);
-        const std::string text = run(std::string("exec $PROGRAM ") + arguments).text;
+        const std::string text = run("exec $PROGRAM " + arguments).text;
         CAPTURE(text);
         CHECK(text.ends_with("\ndone with both\nexit 0\n"));
     }
@@ -111,11 +111,10 @@ TEST_CASE("a bad command line is refused: standard error says why, and nothing s
 }
 
 TEST_CASE("a duration is a number with a unit") {
-    for (const char* const duration :
+    for (const std::string duration :
          {"100ms", "0.1s", ".1s", "0.002m", "0.00003h", "100000us", "100000000ns", "1e2ms"}) {
         CAPTURE(duration);
-        const Outcome outcome =
-            run(std::string("exec $PROGRAM false --slow-delay 1h --timeout ") + duration);
+        const Outcome outcome = run("exec $PROGRAM false --slow-delay 1h --timeout " + duration);
         CHECK(outcome.text.find("context deadline exceeded") != std::string::npos);
         CHECK(outcome.took >= 100ms);
         CHECK(outcome.took < 60s);
@@ -193,9 +192,9 @@ TEST_CASE("a server that cannot be started is reported in one line") {
 }
 
 TEST_CASE("a standard output that takes nothing is reported") {
-    for (const char* const arguments : {"true", "--help", "--version"}) {
+    for (const std::string arguments : {"true", "--help", "--version"}) {
         CAPTURE(arguments);
-        CHECK(run(std::string("exec $PROGRAM >/dev/full ") + arguments).text ==
+        CHECK(run("exec $PROGRAM >/dev/full " + arguments).text ==
               "context_cancel: cannot write to standard output\nexit 1\n");
     }
 }
@@ -212,7 +211,7 @@ TEST_CASE("a reader that leaves after a line ends the program with a message, no
 
 TEST_CASE("--help names each option, on standard output") {
     const std::string text = run("exec $PROGRAM --help 2>/dev/null").text;
-    for (const char* const name : {"ERROR", "--slow-delay", "--fast-delay", "--timeout", "--trace",
+    for (const std::string name : {"ERROR", "--slow-delay", "--fast-delay", "--timeout", "--trace",
                                    "--version", "DURATION", "exit 0\n"}) {
         CAPTURE(name);
         CHECK(text.find(name) != std::string::npos);

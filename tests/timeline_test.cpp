@@ -60,7 +60,7 @@ TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
     const Context& calls = run.calls.ctx;
     const auto [handler, close] = context::with_cancel(run.root);
     on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::connecting}); });
-    on_a_thread([&, &handler = handler] { tell(handler, slow_url, {Step::got_request}); });
+    on_a_thread([&, &ctx = handler] { tell(ctx, slow_url, {Step::got_request}); });
     const auto stop = [&] { tell(calls, slow_url, {Step::call_stopped}); };
     const std::stop_callback on_stop(calls.done(), stop);
     on_a_thread([&] {

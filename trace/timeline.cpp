@@ -232,16 +232,17 @@ std::vector<Timeline::Moment> Timeline::rows() const {
 
 std::string Timeline::figures() const {
     std::vector<std::pair<Moment, const char*>> ends;
-    for (const auto& [step, name] : {std::pair(Step::call_stopped, " -> stopped "),
-                                     std::pair(Step::call_aborted, " -> aborted "),
-                                     std::pair(Step::handler_stopped, " -> server told ")}) {
-        const auto is_such = [step = step](const Moment& m) { return m.step == step; };
+    const auto add_last = [&](Step step, const char* name) {
+        const auto is_such = [step](const Moment& m) { return m.step == step; };
         const auto last = std::find_if(moments_.rbegin(), moments_.rend(), is_such);
         if (last != moments_.rend()) ends.emplace_back(*last, name);
-    }
-    if (!cancelled_at_ || ends.empty() || ends[0].first.step != Step::call_stopped) return "";
+        return last != moments_.rend();
+    };
+    if (!cancelled_at_ || !add_last(Step::call_stopped, " -> stopped ")) return "";
+    add_last(Step::call_aborted, " -> aborted ");
+    add_last(Step::handler_stopped, " -> server told ");
     const bool deadline = ends[0].first.err == context::errc::deadline_exceeded;
-    std::ranges::stable_sort(ends, {}, [](const auto& end) { return end.first.time; });
+    std::ranges::sort(ends, {}, [](const auto& end) { return end.first.time; });
     std::string text = deadline ? "deadline 0.00" : "cancel 0.00";
     for (const auto& [moment, name] : ends) text += name + text_of(moment.time - *cancelled_at_);
     return text + " ms";
