@@ -26,11 +26,11 @@ BUILD ?= build
 PROGRAM := $(if $(filter build,$(BUILD)),context_cancel,$(BUILD)/context_cancel)
 RUN := $(if $(filter /%,$(PROGRAM)),,./)$(PROGRAM)
 TESTS := $(BUILD)/tests/run
-LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp trace/*.cpp)
+LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp trace/*.cpp)
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* trace/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
+FORMATTED := $(wildcard *.cpp *.hpp net/* trace/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
 	examples/*.cpp examples/*/*.cpp examples/*/*/*.cpp)
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))

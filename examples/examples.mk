@@ -11,7 +11,7 @@ examples: $(EXAMPLES)  ## build and run all examples, and compare what they prin
 pitfalls: $(filter $(BUILD)/examples/pitfalls/%,$(EXAMPLES))  ## build, run and compare those of examples/pitfalls alone
 	@examples/check $(BUILD)/examples $(sort $(patsubst %.cpp,%.txt,$(wildcard examples/pitfalls/*.cpp)))
 
-$(EXAMPLES): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(wildcard net/*.cpp flag/*.cpp))
+$(EXAMPLES): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(wildcard net/*.cpp))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
 $(foreach example,$(EXAMPLES),$(eval run-$(notdir $(example)): $(example)))

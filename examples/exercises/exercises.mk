@@ -23,5 +23,5 @@ exercise-6: $(EXERCISE_FOLDER)/retry
 exercises: $(EXERCISE_PROGRAMS)  ## require that all solutions pass, and the unsolved exercises do not
 	@$(EXERCISE_PATIENCE) examples/exercises/check_all $(EXERCISE_FOLDER) $(EXERCISES)
 
-$(EXERCISE_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(wildcard net/*.cpp flag/*.cpp))
+$(EXERCISE_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(wildcard net/*.cpp))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
