@@ -1,10 +1,9 @@
 // sleeping_handler: a handler that takes its time sleeps with std::this_thread::sleep_for, the
-// obvious way. The client is cancelled at once, yet the process takes the whole delay to end: the
-// server does not tell the handler that its client has gone, nothing can wake that sleep, and a
-// server that closes waits for its handlers. The Go original ends as late, for the same reason.
+// obvious way. The client is cancelled at once, and with it the handler's context. But nothing can
+// wake that sleep, and a server that closes waits for its handlers: the process takes the whole
+// delay to end. The Go original ends as late, for the same reason.
 //
-// The handler of slow_server, in servers.cpp, sleeps on its context, which ends when the server
-// closes.
+// The handler of slow_server, in servers.cpp, sleeps on its context.
 #include <httplib.h>
 
 #include <chrono>
