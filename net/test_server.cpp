@@ -118,8 +118,8 @@ public:
         }(*request_);
     }
 
-    // guard_stream is called before the answer is sent. The library lets an exception of a content
-    // provider pass, and asks for more while the server closes.
+    // guard_stream is called before the answer is sent. The library lets the exceptions of a
+    // content provider pass, and some versions go on asking it while the server closes.
     void guard_stream(httplib::Response& response) {
         const auto guarded = [](auto function) {
             return [function = std::move(function)](auto&&... arguments) {
@@ -132,7 +132,11 @@ public:
         };
         if (!response.content_provider_) return;
         connection_.begin_stream();
-        response.content_provider_ = guarded(std::move(response.content_provider_));
+        response.content_provider_ =
+            [this, provide = guarded(std::move(response.content_provider_))](
+                std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+                return is_writable() && provide(offset, length, sink);
+            };
         auto& release = response.content_provider_resource_releaser_;
         if (release) release = guarded(std::move(release));
     }
@@ -402,7 +406,7 @@ void TestServer::Running::serve(Connection& connection) {
         checked(watch(clients, EPOLL_CTL_ADD, connection.number(), gone, key));
         Exchange exchange(connection, client->ctx);
         if (!library.serve(exchange)) connection.reset();
-    } catch (const std::exception&) {  // memory has run out
+    } catch (...) {  // memory has run out
         connection.reset();
     }
     unwatch(clients, connection.number());

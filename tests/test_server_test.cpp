@@ -471,22 +471,24 @@ TEST_CASE("closing does not wait for clients that do not read their answers, and
 
 TEST_CASE("closing does not wait for a stream that never ends, however fast it is read") {
     const Bounded bounded;
-    std::latch begun(1);
-    TestServer server(
-        context::background(), [](const Context&, const Request&, Response& response) {
-            response.set_content_provider("text/plain", [](std::size_t, httplib::DataSink& sink) {
-                while (sink.write("piece", 5)) continue;
+    for (const std::string how : {"in one call", "call by call", "without a byte"}) {
+        CAPTURE(how);
+        std::latch begun(1);
+        std::atomic<bool> has_begun{false};
+        TestServer server(context::background(), [&](const Context&, const Request&,
+                                                     Response& response) {
+            response.set_content_provider("text/plain", [&](std::size_t, httplib::DataSink& sink) {
+                if (!has_begun.exchange(true)) begun.count_down();
+                if (how == "without a byte") return true;
+                while (sink.write("piece", 5) && how == "in one call") continue;
                 return true;
             });
         });
-    const Socket client = client_of(server, get);
-    const std::jthread reads([&] {
-        client.read_until("piece");
-        begun.count_down();
-        all_of(client);
-    });
-    begun.wait();
-    server.close();
+        const Socket client = client_of(server, get);
+        const std::jthread reads([&] { all_of(client); });
+        begun.wait();
+        server.close();
+    }
 }
 
 TEST_CASE("the threads of a server take no signals") {
