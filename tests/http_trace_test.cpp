@@ -102,11 +102,13 @@ TEST_CASE("a trace is told that a handler was stopped by its client, before the 
         const TestServer answering(
             server.watched(),
             [&](const Context& handler, const httplib::Request&, httplib::Response&) {
+                const std::stop_callback wakes(handler.done(), [&] {
+                    const std::lock_guard lock(server.mutex);
+                    CHECK(server.steps.back() == Step::handler_stopped);
+                });
                 arrived.count_down();
                 context::wait(handler);
                 CHECK(cause(handler) == std::errc::connection_aborted);
-                const std::lock_guard lock(server.mutex);
-                CHECK(server.steps.back() == Step::handler_stopped);
             });
         const auto [ctx, cancel] = context::with_cancel(client.watched());
         const std::jthread call([&, &ctx = ctx] { CHECK(http_get(ctx, answering.url()).error); });

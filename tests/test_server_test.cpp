@@ -16,6 +16,7 @@
 #include <fstream>
 #include <future>
 #include <latch>
+#include <optional>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -141,13 +142,20 @@ TEST_CASE("a request without a length has no body, whatever its method") {
 }
 
 TEST_CASE("a path of any length is answered or refused on threads with small stacks") {
-    pthread_attr_t before, small;
-    ::pthread_getattr_default_np(&before);
-    ::pthread_getattr_default_np(&small);
-    ::pthread_attr_setstacksize(&small, 256 << 10);
-    ::pthread_setattr_default_np(&small);
+    struct SmallStacks {
+        SmallStacks() {
+            pthread_attr_t small;
+            ::pthread_getattr_default_np(&before);
+            ::pthread_getattr_default_np(&small);
+            ::pthread_attr_setstacksize(&small, std::size_t{slowdown} * 256 << 10);
+            ::pthread_setattr_default_np(&small);
+        }
+        ~SmallStacks() { ::pthread_setattr_default_np(&before); }
+        pthread_attr_t before;
+    };
+    std::optional<SmallStacks> stacks(std::in_place);
     const TestServer server(context::background(), answer_ok);
-    ::pthread_setattr_default_np(&before);
+    stacks.reset();
     for (const std::size_t size : {4000, 8000, 100'000, 1'000'000}) {
         CAPTURE(size);
         const std::string path(size, 'x');
@@ -193,7 +201,7 @@ TEST_CASE("a stream whose provider throws fails at its client, and the server go
         const TestServer server(
             context::background(), [&](const Context&, const Request& request, Response& response) {
                 const bool twice = request.path.ends_with("/later");
-                const auto fail = [&, how = request.path](auto& sink, std::size_t offset) {
+                const auto fail = [twice, how = request.path](auto& sink, std::size_t offset) {
                     sink.write("part", 4);
                     if (twice && offset == 0) return true;
                     if (how.starts_with("/int")) throw 1;
@@ -577,9 +585,11 @@ TEST_CASE("closing ends the handlers that wait on their context, and drops what 
         CHECK(context::wait(ctx) == context::errc::canceled);
         CHECK(cause(ctx) == context::errc::canceled);
     });
+    const int descriptors = open_descriptors();
     std::vector<Socket> clients;
     for (int i = 0; i < 100; ++i) clients.push_back(client_of(server, get));
     first.wait();
+    CHECK(wait_for([&] { return open_descriptors() == descriptors + 200; }));  // all are accepted
     server.close();
     CHECK(handlers < 100);
     for (const Socket& client : clients) CHECK(all_of(client).find("503") == std::string::npos);
