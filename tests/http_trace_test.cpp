@@ -111,7 +111,8 @@ TEST_CASE("a trace is told that a handler was stopped by its client, before the 
                 CHECK(cause(handler) == std::errc::connection_aborted);
             });
         const auto [ctx, cancel] = context::with_cancel(client.watched());
-        const std::jthread call([&, &ctx = ctx] { CHECK(http_get(ctx, answering.url()).error); });
+        const std::jthread call(
+            [&, &shared = ctx] { CHECK(http_get(shared, answering.url()).error); });
         arrived.wait();
         cancel();
         CHECK(wait_for([&] {

@@ -113,7 +113,7 @@ TEST_CASE("a handler sees every path and method") {
                                      request.body + request.get_param_value("q"),
                                  "text/plain");
         });
-    for (const std::size_t size : {1, 200, 257, 4000}) {
+    for (const std::size_t size : {1U, 200U, 257U, 4000U}) {
         const std::string path = '/' + std::string(size, 'x');
         CHECK(http_get(context::background(), server.url() + path).response.body ==
               "GET " + std::to_string(size + 1) + ' ');
@@ -156,7 +156,7 @@ TEST_CASE("a path of any length is answered or refused on threads with small sta
     std::optional<SmallStacks> stacks(std::in_place);
     const TestServer server(context::background(), answer_ok);
     stacks.reset();
-    for (const std::size_t size : {4000, 8000, 100'000, 1'000'000}) {
+    for (const std::size_t size : {4000U, 8000U, 100'000U, 1'000'000U}) {
         CAPTURE(size);
         const std::string path(size, 'x');
         const std::string answer = all_of(client_of(server, "GET /" + path + " HTTP/1.1\r\n\r\n"));
@@ -298,7 +298,7 @@ TEST_CASE("a handler's context is done when the call that it answers is aborted"
                                 err.set_value(context::wait(ctx));
                             });
     const auto [ctx, cancel] = context::with_cancel(context::background());
-    const std::jthread client([&, &ctx = ctx] { CHECK(http_get(ctx, server.url()).error); });
+    const std::jthread client([&, &shared = ctx] { CHECK(http_get(shared, server.url()).error); });
     at_work.wait();
     cancel();
     CHECK(err.get_future().get() == context::errc::canceled);
