@@ -471,12 +471,11 @@ TEST_CASE("an endless body ends the call at max_body, without a deadline") {
     }
 }
 
-TEST_CASE(
-    "a connection that is reset in the middle of the body is an error, however that is framed") {
+TEST_CASE("a connection that is reset before the end of a body that has one is an error") {
+    // A body without a length or chunks: see tests/library_faults/reset.cpp.
     for (const std::string answer :
          {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789",
-          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n0123456789",
-          "HTTP/1.1 200 OK\r\n\r\n0123456789"}) {
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n0123456789"}) {
         CAPTURE(answer);
         const ScriptedServer server([&](Socket& client) {
             client.send(answer);

@@ -12,10 +12,10 @@ static bool is_dropped(const std::string& name, const std::string& line) {
 }
 
 int main() {
-    return report({"a Content-Length that ends in a bare LF is dropped"},
+    return report({"a Content-Length that ends in a bare LF is dropped", {0, 17, 1}},
                   is_dropped("Content-Length", "Content-Length: 3\n")) |
-           report({"a Content-Length without a value is dropped"},
+           report({"a Content-Length without a value is dropped", {0, 18, 1}},
                   is_dropped("Content-Length", "Content-Length:\r\n")) |
-           report({"a folded Transfer-Encoding is dropped"},
+           report({"a folded Transfer-Encoding is dropped", {0, 17, 1}},
                   is_dropped("Transfer-Encoding", "Transfer-Encoding:\r\n chunked\r\n"));
 }

@@ -20,6 +20,7 @@ int main() {
         }
     }(client);
     (void)client.Get("/?q=%20+&&x=");
-    return report({"a query is decoded and encoded again, so that %20 becomes +"},
-                  request_line.get_future().get() != "GET /?q=%20+&&x= HTTP/1.1\r\n");
+    return report(
+        {"a query is decoded and encoded again, so that %20 becomes +", {0, 49, 0}, {0, 24, 0}},
+        request_line.get_future().get() != "GET /?q=%20+&&x= HTTP/1.1\r\n");
 }
