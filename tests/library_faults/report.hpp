@@ -15,7 +15,7 @@ struct Fault {
     const char* text;
     Version free_since = no_version;  // the first version without it
     Version since{};                  // the first version that has it
-    Version patched = no_version;     // one that some distributions have patched: it may lack there
+    Version patched = no_version;     // one of which some builds have it: distributions patch
 };
 
 // report prints whether the installed version has the fault. It returns 1 if that is not as known.
@@ -23,11 +23,11 @@ inline int report(const Fault& fault, bool present) {
     Version installed{};
     std::sscanf(CPPHTTPLIB_VERSION, "%d.%d.%d", &installed[0], &installed[1], &installed[2]);
     const bool known = fault.since <= installed && installed < fault.free_since;
-    const bool patched = known && !present && installed == fault.patched;
-    const bool as_known = present == known || patched;
+    const bool elsewhere = known && !present && installed == fault.patched;
+    const bool as_known = present == known || elsewhere;
     std::printf("cpp-httplib %-8s %-9s %s%s\n", CPPHTTPLIB_VERSION,
                 present ? "has it:" : "free of:", fault.text,
-                patched     ? "  (patched)"
+                elsewhere   ? "  (other builds have it)"
                 : !as_known ? "  (unexpected)"
                             : "");
     return as_known ? 0 : 1;

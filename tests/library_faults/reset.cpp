@@ -9,6 +9,7 @@ int main() {
         client.reset();
     });
     const httplib::Result result = httplib::Client("127.0.0.1", server.port()).Get("/");
-    return report({"a reset ends a body without a length like a close", {0, 19, 0}, {0, 14, 3}},
-                  bool{result});
+    return report(
+        {"a reset ends a body without a length like a close", {0, 19, 0}, {0, 14, 3}, {0, 18, 7}},
+        bool{result});
 }

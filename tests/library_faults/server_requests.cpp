@@ -27,7 +27,7 @@ static std::string answer_to(const std::string& request, bool half_close) {
 int main() {
     const std::string ok = "HTTP/1.1 200 OK\r\n";
     const std::string end = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    return report({"a POST without a length is refused", {0, 14, 3}},
+    return report({"a POST without a length is refused", {0, 28, 0}, {}, {0, 18, 7}},
                   answer_to("POST /" + end, false) != ok) |
            report({"a query with a second `?` is refused", {0, 16, 0}},
                   answer_to("GET /?a?b" + end, false) != ok) |
