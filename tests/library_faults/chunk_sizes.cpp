@@ -31,8 +31,10 @@ static std::size_t bytes_taken() {
 }
 
 int main() {
-    return report({"`1 5` is taken for the size of a chunk"}, is_taken("1 5\r\nx\r\n0\r\n\r\n")) |
-           report({"`0z` is taken for the size of the last chunk"}, is_taken("0z\r\n\r\n")) |
+    return report({"`1 5` is taken for the size of a chunk", {0, 43, 4}},
+                  is_taken("1 5\r\nx\r\n0\r\n\r\n")) |
+           report({"`0z` is taken for the size of the last chunk", {0, 43, 4}},
+                  is_taken("0z\r\n\r\n")) |
            report({"the extension of a chunk has no limit: 32 MB are taken",
                    {0, 20, 1},
                    {},
