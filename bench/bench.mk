@@ -27,7 +27,7 @@ $(BENCH)/memory: bench/memory.cpp context.hpp $(BENCH)/needs
 $(BENCH)/holding_server: bench/holding_server.cpp $(BENCH)/needs
 	$(COMPILE) $< $(LDFLAGS) -o $@
 
-$(BENCH)/http_bench: bench/http_bench.cpp $(call objects,net/http_get.cpp net/headers.cpp net/url.cpp) $(BENCH)/needs
+$(BENCH)/http_bench: bench/http_bench.cpp $(call objects,net/http_get.cpp net/headers.cpp net/lookup.cpp net/url.cpp) $(BENCH)/needs
 	$(COMPILE) $(filter %.cpp %.o,$^) $(LDFLAGS) $(HTTPLIB_LIBS) -o $@
 
 # Go's own tests of the package, as they are installed.
