@@ -3,11 +3,13 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <limits>
 #include <stop_token>
 #include <system_error>
 #include <utility>
 
 #include "net/http_trace.hpp"
+#include "net/lookup.hpp"
 #include "net/socket_stop.hpp"
 #include "net/url.hpp"
 
@@ -20,12 +22,17 @@ using Step = HttpEvent::Step;
 // which is 2^31 ms.
 constexpr std::chrono::days no_limit{24};
 
+// For a connect Linux has a limit of its own, two minutes by default. This one, 35 minutes, has no
+// whole seconds: for those, some builds of the library call getaddrinfo_a even for an address, and
+// that waits while other lookups fill its pool. Builds with select() keep microseconds in an int.
+constexpr std::chrono::microseconds connect_limit{std::numeric_limits<int>::max()};
+
 // A 304 has no body, whatever length it declares. cpp-httplib 0.11 would wait for one: take_head
 // ends the call instead.
 constexpr int not_modified = 304;
 
 void configure(httplib::Client& client) {
-    client.set_connection_timeout(no_limit);
+    client.set_connection_timeout(0, connect_limit.count());
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);
     client.set_decompress(false);
@@ -67,10 +74,12 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     if (std::string bad = bad_header(options.headers); !bad.empty()) {
         return failed(Phase::response, std::move(bad));
     }
+    const auto [addresses, unknown] = lookup(ctx, address.host);
     if (const std::error_code err = ctx.err()) {
         aborted = true;
         return failed(Phase::response, err.message());
     }
+    if (!unknown.empty()) return failed(Phase::response, unknown);
 
     httplib::Client client(address.host, address.port);
     configure(client);
@@ -112,8 +121,13 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         if (!too_long) response.body.append(data, size);
         return !too_long;
     };
-    const httplib::Result result = client.Get(
-        address.target, {options.headers.begin(), options.headers.end()}, take_head, take_body);
+    httplib::Result result(nullptr, httplib::Error::Connection);
+    for (const std::string& ip : addresses) {
+        client.set_hostname_addr_map({{address.host, ip}});
+        result = client.Get(address.target, {options.headers.begin(), options.headers.end()},
+                            take_head, take_body);
+        if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
+    }
 
     // The library reports a stop as an error or, where no length was declared, as a success.
     if (const std::error_code err = ctx.err()) {

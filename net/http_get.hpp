@@ -49,12 +49,14 @@ struct [[nodiscard]] HttpResult {
 };
 
 // http_get sends a GET and reads the answer, whatever its status from 200 on, on the calling
-// thread. When ctx ends, it returns at once, whether it is connecting, sending, waiting or reading,
-// but not while it looks up a host name; the thread that cancels only shuts a socket down. The
-// connection is then reset, so that the server hears of it even while it waits to send. After
-// the last byte ctx is asked once more: if it has ended, the answer is dropped, and the error is
-// that of the context; if it ends later, the answer stands. There is no other time limit (below 24
-// days).
+// thread. When ctx is done, it returns at once, whether it looks up the host, connects, sends,
+// waits or reads; the thread that cancels only shuts a socket down. A lookup is left to a thread
+// that is abandoned then: see net/lookup.hpp. The connection is reset, so that the server hears of
+// it even while it waits to send. After the last byte ctx is asked once more: if it is done, the
+// answer is dropped, and the error is that of the context; if it is done later, the answer stands.
+// There is no other time limit (below 24 days), but the system's own for lookups and connects.
+//
+// The addresses of the host are tried one after the other until one of them accepts a connection.
 //
 // A body that is shorter than declared is an error, and so is one that is longer than
 // options.max_body: no more than that is kept. One with neither a declared length nor
