@@ -7,7 +7,8 @@
 //     memory.test   EAI_MEMORY
 //     files.test    EAI_SYSTEM, with EMFILE
 //
-// All else goes to the system's own.
+// All else goes to the system's own. Nobody is to use getaddrinfo_a, which fails: see connect_limit
+// in net/http_get.cpp.
 #ifndef TESTS_REPLACED_GETADDRINFO_HPP
 #define TESTS_REPLACED_GETADDRINFO_HPP
 
@@ -73,6 +74,11 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     if (name != "two.test") return real("127.0.0.1", service, hints, result);
     const int error = real("127.0.0.2", service, hints, result);
     return error ? error : real("127.0.0.1", service, hints, &(*result)->ai_next);
+}
+
+extern "C" int getaddrinfo_a(int, gaicb**, int, sigevent*) {
+    ++names::asked;
+    return EAI_AGAIN;
 }
 
 #endif  // TESTS_REPLACED_GETADDRINFO_HPP

@@ -1,9 +1,7 @@
 // A name server that never answers, in a network and a file system of its own. A request with a
-// timeout returns with it, and one to an address does not notice the lookups that are under way,
-// nor those that others make with getaddrinfo_a.
+// timeout returns with it, and one to an address does not notice the lookups that are under way.
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -11,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -107,14 +104,6 @@ int main() {
         requests.push_back(std::async(std::launch::async, time_out, "http://host.test/"));
     }
     for (auto& request : requests) request.get();
-
-    // Its pool has room for 20. Some builds of the library use it to connect.
-    static std::array<gaicb, 30> questions{};
-    for (gaicb& at : questions) {
-        at.ar_name = "host.test";
-        gaicb* list = &at;
-        check(::getaddrinfo_a(GAI_NOWAIT, &list, 1, nullptr) == 0, "getaddrinfo_a");
-    }
 
     const TestServer server(context::background(), [](const auto&, const auto&, auto& response) {
         response.set_content("ok", "text/plain");
