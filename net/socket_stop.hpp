@@ -14,7 +14,8 @@
 // SocketStop lets one thread end what another does on a socket. stop() resets the connection: a
 // connect, a read or a write that is under way ends, and one that begins later fails. A read may
 // also get the end of the stream, which can look like success. The peer learns of the reset at
-// once. stop() blocks for no longer than its system calls take.
+// once, or when both the owner and SocketStop have closed the socket. stop() blocks for no longer
+// than its system calls take.
 //
 // It stops its own duplicate of the descriptor. The owner of the original may close that at any
 // time, and its number may then be reused for another file.

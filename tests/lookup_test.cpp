@@ -152,11 +152,11 @@ TEST_CASE_FIXTURE(
     cancel();
     for (auto& result : abandoned) CHECK(result.get().error == "context canceled");
 
+    const int asked = names::asked;
     auto [impatient, give_up] = context::with_cancel(background());
     auto aborted = start_lookup(impatient, "two.test");
     auto first = start_lookup(background(), "two.test");
     auto second = start_lookup(background(), "two.test");
-    const int asked = names::asked;
     CHECK(addresses_of("127.0.0.1").size() == 1);
     give_up();
     CHECK(aborted.get().error == "context canceled");
