@@ -914,7 +914,9 @@ TEST_CASE_FIXTURE(Bounded,
     for (int t = 0; t < 40; ++t) {
         on_another_thread([&] {
             const auto [ctx, cancel] = context::with_timeout(later, 100us);
-            context::wait(ctx);
+            std::latch called(1);
+            const OnDone on_done(ctx.done(), [&called] { called.count_down(); });
+            called.wait();  // context::wait would return without the timer thread
         });
     }
     CHECK_FALSE(later.err());
