@@ -1,7 +1,7 @@
 // sleeping_handler: the obvious way to sleep in a handler is std::this_thread::sleep_for. The
-// client's call is aborted at once, yet the process takes the whole delay to end: nothing can wake
-// that sleep, and a server that closes waits for its handlers. The Go original ends as late, for
-// the same reason.
+// client's call is aborted at once, and with it the handler's context is done. But nothing can wake
+// that sleep, and a server that closes waits for its handlers: so the process takes the whole delay
+// to end. The Go original ends as late, for the same reason.
 //
 // The handler of slow_server, in servers.cpp, sleeps on its context.
 #include <httplib.h>
