@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "net/http_trace.hpp"
+#include "net/lookup.hpp"
 #include "net/socket_stop.hpp"
 #include "net/url.hpp"
 
@@ -78,7 +79,7 @@ private:
 
 void configure(httplib::Client& client);
 httplib::Headers request_headers(const HttpOptions& options, const Url& url);
-std::string why_it_failed(httplib::Error error, const Answer& answer, const Url& url,
+std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
                           bool has_socket);
 
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
@@ -92,23 +93,25 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     if (std::string bad = bad_header(options.headers); !bad.empty()) {
         return failed(Phase::response, std::move(bad));
     }
+    const auto [addresses, unknown] = lookup(ctx, address.host);
     if (const std::error_code err = ctx.err()) {
         aborted = true;
         return failed(Phase::response, err.message());
     }
+    if (!unknown.empty()) return failed(Phase::response, unknown);
 
     // The order of these three matters. The callback is registered before there is a connection:
     // SocketStop remembers a stop that comes early. Locals are destroyed in reverse, and the
     // destructor of on_done waits for a callback that is running: so the callback has its socket.
     SocketStop socket;
     const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels, or here
+        trace.stopped(Step::call_stopped);              // before the server can learn of it
         socket.stop();
-        trace.stopped(Step::call_stopped);
     });
     httplib::Client client(address.host, address.port);
     configure(client);
     bool has_socket = false;
-    client.set_socket_options([&](int fd) {  // for each address that is tried, before it connects
+    client.set_socket_options([&](int fd) {  // for each address, before it connects
         has_socket = true;
         socket.watch(fd);
         trace(Step::connecting);
@@ -119,12 +122,17 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         trace(Step::got_response);
         return answer.take_head(head);
     };
-    const httplib::Result result = [&] {
+    const auto take_body = [&](const char* data, std::size_t size) {
+        return answer.take_body(data, size);
+    };
+    const httplib::Headers headers = request_headers(options, address);
+    httplib::Result result(nullptr, httplib::Error::Connection);
+    for (const std::string& ip : addresses) {
         const PlainAscii ascii;
-        return client.Get(
-            address.target, request_headers(options, address), take_head,
-            [&](const char* data, std::size_t size) { return answer.take_body(data, size); });
-    }();
+        client.set_hostname_addr_map({{address.host, ip}});
+        result = client.Get(address.target, headers, take_head, take_body);
+        if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
+    }
 
     // The order of these questions matters: more than one may have a reason, and the first is the
     // true one. The context comes before all: the library reports a stop as any error or, where no
@@ -144,13 +152,14 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     if (!answer.error.empty()) return failed(answer.phase, answer.error);
     if (answer.complete) return {std::move(answer.response), std::nullopt};
     if (!result) {
-        return failed(answer.phase, why_it_failed(result.error(), answer, address, has_socket));
+        return failed(answer.phase,
+                      why_it_failed(result.error(), answer, addresses.back(), has_socket));
     }
     // Some versions of the library take a body for whole that is shorter than declared.
     const std::size_t size = answer.response.body.size();
     if (answer.length.declared.value_or(size) != size) {
         return failed(answer.phase,
-                      why_it_failed(httplib::Error::Read, answer, address, has_socket));
+                      why_it_failed(httplib::Error::Read, answer, addresses.back(), has_socket));
     }
     return {std::move(answer.response), std::nullopt};
 }
@@ -188,8 +197,8 @@ void configure(httplib::Client& client) {
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);
     // That of a connect is given in microseconds: half an hour, and Linux gives up after two
-    // minutes. With one in whole seconds some builds of the library look the host up on a thread of
-    // glibc's, which makes even an address wait behind the lookups of others.
+    // minutes. For one in whole seconds some builds of the library call getaddrinfo_a, even for an
+    // address: that would wait behind the lookups of others.
     client.set_connection_timeout(0, 2'000'000'000);
     client.set_decompress(false);
     // Send the target as it is. Versions of the library differ in the name of the option; of a
@@ -210,19 +219,19 @@ httplib::Headers request_headers(const HttpOptions& options, const Url& url) {
 }
 
 // why_no_socket tries to make a socket, because the library does not say why it has none.
-std::string why_no_socket(const Url& url) {
-    const bool v6 = url.host.find(':') != std::string::npos;
+std::string why_no_socket(const std::string& ip) {
+    const bool v6 = ip.find(':') != std::string::npos;
     const int another = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (another < 0) return "could not make a socket: " + std::generic_category().message(errno);
     ::close(another);
     return "could not connect";
 }
 
-std::string why_it_failed(httplib::Error error, const Answer& answer, const Url& url,
+std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
                           bool has_socket) {
     switch (error) {
         case httplib::Error::Connection:
-            return has_socket ? "could not connect" : why_no_socket(url);
+            return has_socket ? "could not connect" : why_no_socket(ip);
         case httplib::Error::Write:
             return "could not send the request";
         case httplib::Error::Read:

@@ -53,11 +53,14 @@ struct [[nodiscard]] HttpResult {
 // status from 200 on. If memory runs out, it throws std::bad_alloc, or returns an error where the
 // library catches that.
 //
-// When ctx is done, http_get returns at once. That holds while it connects, sends, waits and reads,
-// but not while it looks up a host name. The thread that cancels only shuts down a socket. The
-// connection is then reset, so that the server learns of it even while it waits to send. After the
-// last byte http_get asks ctx once more: if it is done by then, the answer is dropped. There is no
-// other time limit below half an hour to connect, and 24 days to wait for a byte.
+// When ctx is done, http_get returns at once. That holds while it looks up the host, connects,
+// sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. The
+// thread that cancels only resets the connection, so that the server learns of it even while it
+// waits to send. After the last byte http_get asks ctx once more: if it is done by then, the answer
+// is dropped. There is no other time limit below half an hour to connect, and 24 days to wait for a
+// byte.
+//
+// The addresses of the host are tried one after the other, until one accepts a connection.
 //
 // A body is an error if it is shorter than declared, or longer than options.max_body. No more than
 // that is kept. A body with neither a declared length nor chunks ends with its connection; then
