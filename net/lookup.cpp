@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -18,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/signals_blocked.hpp"
 #include "net/url.hpp"
 
 namespace {
@@ -86,22 +86,6 @@ struct Question {
     const std::string host;
     std::optional<Answer> answer;
     std::condition_variable_any answered;
-};
-
-// SignalsBlocked blocks all signals on this thread, and so on the threads that it starts meanwhile.
-class SignalsBlocked {
-public:
-    SignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_{};
 };
 
 // start starts the thread that asks. The caller holds the mutex.

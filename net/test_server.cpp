@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -23,6 +22,7 @@
 
 #include "net/connection.hpp"
 #include "net/http_trace.hpp"
+#include "net/signals_blocked.hpp"
 
 namespace {
 
@@ -50,22 +50,6 @@ int watch(const Descriptor& epoll, int operation, int number, std::uint32_t even
 void unwatch(const Descriptor& epoll, int number) {
     ::epoll_ctl(epoll.number(), EPOLL_CTL_DEL, number, nullptr);
 }
-
-// SignalsBlocked blocks all signals on this thread, and on those that it starts, while it lives.
-class SignalsBlocked {
-public:
-    SignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_;
-};
 
 // Exchange is a request and its answer, as the library sees them: it reads and writes the
 // connection by functions whose names depend on its version.
