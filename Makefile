@@ -135,7 +135,7 @@ tsan:  ## run all tests and examples with the sanitizer for threads
 		-fsanitize=thread' || exit 1; done
 
 include examples/examples.mk examples/exercises/exercises.mk bench/bench.mk docs/docs.mk
-include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk
+include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk tests/model/model.mk
 
 # --- Maintain --------------------------------------------------------------------------------------
 

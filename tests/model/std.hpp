@@ -1,0 +1,146 @@
+// What context.hpp calls `std` when it is checked: this namespace, which it finds before ::std.
+// Here stand the models of all that threads share, on tests/model/schedule.hpp. Everything else is
+// named one by one, so what context.hpp begins to use does not compile until it is thought of here.
+#ifndef TESTS_MODEL_STD_HPP
+#define TESTS_MODEL_STD_HPP
+
+#include "tests/model/schedule.hpp"
+
+namespace context::std {
+using ::model::Arena, ::model::Fiber, ::model::never, ::model::schedule, ::model::time_point,
+    ::model::Work;
+using ::std::bad_alloc, ::std::errc, ::std::error_category, ::std::error_code,
+    ::std::error_condition;
+using ::std::exchange, ::std::lock_guard, ::std::memory_order, ::std::memory_order_acq_rel;
+using ::std::memory_order_acquire, ::std::memory_order_relaxed, ::std::memory_order_release;
+using ::std::min, ::std::move, ::std::nostopstate, ::std::nullopt, ::std::optional, ::std::ostream,
+    ::std::stop_source, ::std::stop_token;
+using ::std::string, ::std::swap, ::std::type_identity_t, ::std::uint32_t, ::std::uint8_t;
+using ::std::unique_lock, ::std::vector;
+
+// Two elements do for an array of equals, such as the parts of the timers.
+template <class T, ::std::size_t>
+using array = ::std::array<T, 2>;
+
+// An atomic of static storage has its first value again in each run.
+template <class T>
+class atomic {
+public:
+    constexpr atomic(T value = {}) noexcept
+        : value_(value), first_(value), run_(::std::is_constant_evaluated() ? 0 : all_runs) {}
+    atomic(const atomic&) = delete;
+    T load(memory_order = {}) const noexcept {
+        const T v = value();
+        schedule.step("load", this);
+        return v;
+    }
+    T operator=(T v) noexcept { return set("store", v), v; }
+    operator T() const noexcept { return load(); }
+    void store(T v, memory_order = {}) noexcept { set("store", v); }
+    T exchange(T v, memory_order = {}) noexcept { return set("exchange", v); }
+    T fetch_add(T d, memory_order = {}) noexcept { return set("add", T(value() + d)); }
+    T fetch_sub(T d, memory_order = {}) noexcept { return set("sub", T(value() - d)); }
+    bool compare_exchange_strong(T& expected, T v, memory_order = {}) noexcept {
+        const T wanted = expected;
+        expected = set("compare_exchange", value() == wanted ? v : value());
+        return expected == wanted;
+    }
+    void wait(T old, memory_order = {}) const noexcept {
+        while (value() == old) schedule.wait(this);
+    }
+    void notify_one() noexcept { schedule.wake_one(this), schedule.step("notify_one"); }
+
+private:
+    static constexpr long all_runs = -1, in_freed_memory = 0x0101010101010101 * Arena::poison;
+    T& value() const noexcept {
+        if (run_ == in_freed_memory) schedule.fail("freed memory is used");
+        if (run_ != all_runs && run_ != schedule.runs) value_ = first_;
+        if (run_ != all_runs) run_ = schedule.runs;
+        return value_;
+    }
+    T set(const char* operation, T v) noexcept {
+        const T old = ::std::exchange(value(), v);
+        schedule.step(operation);
+        return old;
+    }
+    mutable T value_;
+    T first_;
+    mutable long run_;  // the last one that used it
+};
+
+struct mutex {
+    void lock() {
+        while (is_locked) schedule.wait(this);
+        is_locked = true;
+        schedule.step("lock");
+    }
+    void unlock() { release(), schedule.step("unlock"); }
+    void release() { is_locked = false, schedule.wake_all(this); }
+    bool is_locked = false;
+};
+
+struct condition_variable {
+    void notify_one() { schedule.wake_one(this), schedule.step("notify_one"); }
+    void wait_until(unique_lock<mutex>& lock, time_point until) {
+        lock.mutex()->release();
+        schedule.wait(this, until);
+        lock.mutex()->lock();
+    }
+    void wait_until(unique_lock<mutex>& lock, time_point until, auto holds) {
+        while (!holds() && schedule.now < until) wait_until(lock, until);
+    }
+    void wait(unique_lock<mutex>& lock) { wait_until(lock, never); }
+    void wait(unique_lock<mutex>& lock, auto holds) { wait_until(lock, never, holds); }
+};
+
+struct thread {
+    thread() = default;
+    explicit thread(Work work) : fiber(schedule.spawn(::std::move(work), '1', true)) {}
+    bool joinable() const { return fiber; }
+    const Fiber* get_id() const { return fiber; }
+    void join() {
+        while (!fiber->is_done) schedule.wait(fiber);
+        fiber = nullptr;
+    }
+    const Fiber* fiber = nullptr;
+};
+
+// The real stop_callback, except that its destructor waits for a callback that another fiber runs.
+template <class F>
+class stop_callback {
+public:
+    stop_callback(const stop_token& token, F f)
+        : call_(::std::move(f)), real_(token, [this] { run(); }) {}
+    ~stop_callback() {
+        while (runner_ && runner_ != schedule.current) schedule.wait(this);
+    }
+
+private:
+    void run() {
+        runner_ = schedule.current;
+        call_();
+        runner_ = nullptr;
+        schedule.wake_all(this);
+    }
+    const Fiber* runner_ = nullptr;
+    const Work call_;
+    const ::std::stop_callback<Work> real_;
+};
+
+inline int atexit(void (*f)()) {
+    schedule.at_exit.push_back(f);
+    return 0;
+}
+
+namespace this_thread {
+inline const Fiber* get_id() { return schedule.current; }
+}  // namespace this_thread
+
+namespace chrono {
+using ::std::chrono::ceil, ::std::chrono::duration;
+struct steady_clock : ::std::chrono::steady_clock {
+    static time_point now() { return schedule.now; }
+};
+}  // namespace chrono
+}  // namespace context::std
+#endif
