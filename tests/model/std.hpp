@@ -137,7 +137,7 @@ inline const Fiber* get_id() { return schedule.current; }
 }  // namespace this_thread
 
 namespace chrono {
-using ::std::chrono::ceil, ::std::chrono::duration;
+using ::std::chrono::ceil, ::std::chrono::duration, ::std::chrono::milliseconds;
 struct steady_clock : ::std::chrono::steady_clock {
     static time_point now() { return schedule.now; }
 };
