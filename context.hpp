@@ -1,14 +1,16 @@
-// context.hpp: Go's context package for C++20, in one header that needs nothing else.
+// context.hpp 0.2.0, from the project context_cancel: contexts for C++20, in one header that needs
+// no other file. It is Go's package context in C++.
 //
 // A Context carries a cancellation signal, a deadline and values from a caller to everything that
 // works on the caller's behalf, across functions and threads. Contexts form a tree: each is derived
-// from a parent. What ends a context ends all below it (not below without_cancel), nothing else.
+// from a parent. When a context is done, so are all contexts derived from it, and no others. Only
+// without_cancel breaks that chain.
 //
 //     background()
-//     `-- with_timeout(2s)            one request     goes on
-//         |-- with_cancel()           first call      is cancelled
-//         |   `-- with_value(key)                     is cancelled with it
-//         `-- with_cancel()           second call     goes on
+//     `-- with_timeout(2s)            one request     live
+//         |-- with_cancel()           first call      cancelled: done
+//         |   `-- with_value(key)                     done with it
+//         `-- with_cancel()           second call     live
 //
 //     auto [ctx, cancel] = context::with_timeout(parent, 2s);
 //     std::jthread worker([&] {
@@ -16,32 +18,65 @@
 //     });
 //     if (nobody_needs_it()) cancel();
 //
-// Rules for callers, the same as in Go: a function that can wait takes `const Context& ctx` as its
-// first parameter and passes it on; a context is not stored in an object that outlives the call; a
-// value is for what belongs to a request, not for optional parameters.
+// To let a context abort a call that blocks, register a callback that wakes it. When the call
+// returns, ask the context first: an aborted call may look like a success.
+//
+//     const std::stop_callback wake(ctx.done(), [&] { ::shutdown(socket, SHUT_RDWR); });
+//     const ssize_t size = ::read(socket, data, most);
+//     if (const std::error_code err = ctx.err()) return err;
+//
+// The wake-up must be remembered, since the callback may run just before the call blocks. A socket
+// stays shut down, an eventfd readable, a flag under a mutex set. A signal or a bare notify_one()
+// is lost. See examples/stoppable_read.cpp.
+//
+// Rules for callers, as in Go: a function that can wait takes `const Context& ctx` as its first
+// parameter and passes it on. Do not store a context in an object that outlives the call. A value
+// is for what belongs to a request, not for optional parameters.
 //
 // Threads: all functions here, and all const members, may be called from any thread at any time. A
 // single Context or CancelFunc object is like a std::shared_ptr: to assign to it, move from it or
-// destroy it while another thread uses that object is a data race; Context copies are independent.
+// destroy it while another thread uses that object is a data race. Copies of a Context are
+// independent.
 //
-// Callbacks: a std::stop_callback on done() runs on the thread that cancels; for a deadline, on the
-// one timer thread, where a slow callback delays all other deadlines; if the context is done
-// already, in its own constructor. It must not throw. No lock of this header is held, so it may
-// cancel, derive, read or drop any context, its own included. Before the first token is stopped,
-// err() is set on every context that ends; tokens are then stopped one by one, parents first. So a
-// callback must not wait for a thread that waits for a descendant, nor, on the timer thread, for
-// anything that a deadline ends. The destructor of a std::stop_callback waits for its callback if
-// that runs on another thread: whoever destroys one must hold no lock that the callback takes.
+// Callbacks, which a std::stop_callback registers on done():
+// - A callback runs once, on the thread that cancels; for a deadline, on the timer thread. If the
+//   token is stopped already, it runs at once, in the constructor of its std::stop_callback.
+// - When it runs, err() is set on all contexts that are done with this one. Their tokens are
+// stopped
+//   one by one, parents first, and callbacks run one after the other.
+// - It must not throw. It should be quick: cancel() waits for it, and on the timer thread it delays
+//   all other deadlines. For slow work there is after_func.
+// - It may cancel, derive, read or drop any context, its own included: no lock of this header is
+//   held. It must not take a lock that the thread which cancels may hold.
+// - It must not wait for a thread that waits for a descendant of its context: the token of the
+//   descendant is stopped later, on the same thread.
+// - The destructor of a std::stop_callback waits for its callback if that runs on another thread.
+//   Do not destroy one while you hold a lock that its callback takes.
+//
+// When a cancel and a deadline meet, the first one gives the reason, and that stays.
+//
+// Two contexts merge, or a std::jthread's token joins in, with a callback that cancels:
+//
+//     auto [ctx, cancel] = context::with_cancel(parent);
+//     const std::stop_callback also(other.done(), std::ref(cancel));
+//
+// Values and deadline are then the parent's; the reason is errc::canceled if the other one came
+// first. See examples/either.cpp.
 //
 // Errors: deriving a context, and its first done(), wait() or sleep_for(), may throw
 // std::bad_alloc; nothing has changed then. Cancelling allocates nothing and cannot fail.
 //
+// Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
+// after_func. Each starts at its first use, with all signals blocked. exit() waits for what runs on
+// them, the helper first, and joins them before it destroys statics that are older than both. From
+// then on only wait() and sleep_for() notice a deadline.
+//
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
-// has no timer thread, and may only exec or _exit if the parent had other threads. exit() waits for
-// a callback that runs on the timer thread and joins it, before statics that are older than the
-// first deadline are destroyed; from then on whoever waits for a deadline waits for ever.
-#ifndef CONTEXT_HPP
-#define CONTEXT_HPP
+// has neither hidden thread, and may only exec or _exit if the parent had other threads. Two
+// contexts cannot be compared. A library that hides its symbols has keys, and a timer thread, of
+// its own. libc++ before 18 may hang in std::condition_variable_any with a token (LLVM #76807).
+#ifndef CONTEXT_CANCEL_CONTEXT_HPP
+#define CONTEXT_CANCEL_CONTEXT_HPP
 
 #include <chrono>
 #include <optional>
@@ -50,6 +85,11 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+
+#ifndef __cpp_lib_jthread
+#error \
+    "context.hpp needs std::stop_token: libstdc++ 11, libc++ 20, or libc++ 18 with -fexperimental-library"
+#endif
 
 namespace context {
 
@@ -78,14 +118,15 @@ private:
 using time_point = std::chrono::steady_clock::time_point;
 using duration = std::chrono::steady_clock::duration;
 
-// errc are the two reasons for which a context ends: "context canceled", which compares equal to
-// std::errc::operation_canceled, and "context deadline exceeded", equal to std::errc::timed_out.
+// errc is the reason why a context is done. canceled prints "context canceled" and equals
+// std::errc::operation_canceled. deadline_exceeded prints "context deadline exceeded" and equals
+// std::errc::timed_out.
 enum class errc { canceled = 1, deadline_exceeded };
 std::error_code make_error_code(errc e) noexcept;
 
-// Key names a value of type T in a context. Its address is its identity, so keys cannot clash; they
-// are neither copied nor moved, and must outlive the contexts they are used with. Make them
-// constants: inline const context::Key<std::string> tracking_id{"tracking id"};
+// Key names a value of type T in a context. Its address is its identity, so keys cannot clash. A
+// key is neither copied nor moved, and must outlive the contexts that it is used with. Make it a
+// constant: inline const context::Key<std::string> tracking_id{"tracking id"};
 template <class T>
 struct Key {
     explicit constexpr Key(const char* literal) noexcept : name(literal) {}
@@ -94,29 +135,32 @@ struct Key {
     const char* const name;  // for people only
 };
 
-// Context is a handle to one node of the tree; copying it costs one atomic increment. It keeps the
-// node and its ancestors alive, not its descendants. A default-constructed or moved-from Context is
-// background(). See examples/four_questions.cpp.
+// Context is a place in the tree, as a value: a copy is the same place and costs one atomic
+// increment. It keeps what its ancestors hold alive, not its descendants. Default-constructed or
+// moved-from it is background(). See examples/four_questions.cpp.
 class Context {
 public:
-    // done returns the token that is stopped when this context ends: poll it, wait on it with
-    // std::condition_variable_any, or register a std::stop_callback. Whoever sees it stopped also
-    // sees err() set. The reference is valid as long as any handle of this context lives; on a
-    // temporary, done returns the token itself. background().done().stop_possible() is false.
+    // done returns the token that is stopped when this context is done. Poll it, wait on it with
+    // std::condition_variable_any, or register a std::stop_callback. A thread that sees it stopped
+    // also sees err() set. The other way round a thread may see err() set a moment earlier: tokens
+    // are stopped one after the other, with their callbacks.
+    //
+    // The reference is valid as long as any copy of this context lives; on a temporary, done
+    // returns the token itself. background().done().stop_possible() is false.
     const std::stop_token& done() const&;
     std::stop_token done() const&&;
 
-    // err returns an empty code while this context is live, afterwards its errc; that never changes
-    // again. A context that its parent ended has the parent's reason.
+    // err returns an empty code while this context is live, then an errc that never changes again.
+    // If the parent was done first, that is the parent's.
     std::error_code err() const noexcept;
 
-    // deadline returns when this context will end at the latest, if a deadline was given (be it
-    // time_point::max()). It is never later than the parent's, unless without_cancel lies between.
+    // deadline returns when this context will be done at the latest, or nothing if no deadline was
+    // given to it or to an ancestor. It is never later than the parent's.
     std::optional<time_point> deadline() const noexcept;
 
-    // value returns the value of the nearest ancestor, this context included, that was made with
-    // `key`; null if there is none. The pointer is valid as long as any handle of this context
-    // lives. The time it takes grows with the distance.
+    // value returns the value that was given with `key`, to this context or to the nearest ancestor
+    // that has one; null if there is none. The pointer is valid as long as any copy of this context
+    // lives. The call looks at one ancestor after the other.
     template <class T>
     const T* value(const Key<T>& key) const noexcept;
 
@@ -125,21 +169,22 @@ private:
     detail::Ref node_;
 };
 
-// CancelFunc ends the context it came with, when it is called or destroyed, whichever is first:
-// Go's `defer cancel()`, impossible to forget. But a std::jthread that is declared later is joined
-// first: call it by hand where the work should end sooner.
+// CancelFunc cancels the context that it came with, when it is called or destroyed: Go's `defer
+// cancel()`, impossible to forget. But a std::jthread that is declared later is joined first: call
+// it by hand where the work should be aborted sooner.
 //
-// cancel(why) makes `why` the cause of all that it ends. A cause is a std::error_code because
-// callers compare causes and print them, and because handing it to a whole tree allocates nothing.
-// For a text of your own, define a std::error_category. See examples/cause.cpp.
+// It may be called from any thread, any number of times. When any call returns, err() is set on the
+// context and on all its descendants. The call that made the context done has also stopped their
+// tokens and run their callbacks. Another call does not wait for callbacks: they may run elsewhere,
+// or have yet to begin. No call waits for the work to stop: join it for that, or see
+// examples/monitor.cpp and examples/cancel_twice.cpp.
 //
-// It may be called from any thread, any number of times. When a call returns, err() is set on the
-// context and on all that ends with it. The call that ends the context also stops the tokens of all
-// that it ends, and runs their callbacks on this thread, before it returns. A call that finds the
-// context ended already, by an earlier call, its parent or its deadline, does not wait for
-// callbacks: they may be running elsewhere or not have begun. No call waits for the work to stop:
-// join it for that, or see examples/monitor.cpp. A default-constructed or moved-from CancelFunc
-// does nothing; assigning to one cancels what it held. See examples/cancel_twice.cpp.
+// cancel(why) makes `why` the cause of all that it cancels. A cause is a std::error_code: callers
+// compare and print it, and handing it to a whole tree allocates nothing. For a text of your own,
+// define a std::error_category. See examples/cause.cpp.
+//
+// A default-constructed or moved-from CancelFunc does nothing. Assigning to one cancels what it
+// held.
 class CancelFunc {
 public:
     CancelFunc() noexcept = default;
@@ -154,7 +199,7 @@ private:
 };
 
 // StopFunc withdraws a function from after_func. It returns true if the function will now never
-// run, false if it has begun, has ended or was withdrawn before; it does not wait for it to end.
+// run, false if it has begun, has run or was withdrawn before. It does not wait for the function.
 // Dropping a StopFunc changes nothing.
 class StopFunc {
 public:
@@ -165,7 +210,7 @@ private:
     detail::Ref node_;
 };
 
-// Cancellable is a derived context with the function that ends it. Take both, as above: after
+// Cancellable is a derived context with the function that cancels it. Take both, as above: after
 // `auto ctx = with_cancel(parent).ctx;` the CancelFunc is gone, so ctx is cancelled at once.
 struct [[nodiscard]] Cancellable {
     Context ctx;
@@ -178,59 +223,65 @@ struct [[nodiscard]] Cancellable {
 // todo returns a background() for code that does not know yet which context it should be given.
 [[nodiscard]] Context todo() noexcept;
 
-// with_cancel derives a context that ends when its CancelFunc is called or when `parent` ends,
-// whichever is first. A parent that is done already is returned as it is, with a CancelFunc that
-// has nothing to do. See examples/tree.cpp and examples/first.cpp.
+// with_cancel derives a context that is done when its CancelFunc is called or destroyed, or when
+// `parent` is done. See examples/tree.cpp and examples/first.cpp.
 Cancellable with_cancel(const Context& parent);
 
-// with_deadline is with_cancel, and the context also ends at `deadline`, with
-// errc::deadline_exceeded and with `why` as its cause. It does not end early; how late depends on
-// the machine's load and on the callbacks of other deadlines. A deadline that
-// has passed ends it at birth, time_point::max() never does, and an earlier deadline of the parent
-// stays in force. The first deadline of a program starts the timer thread, which serves them all,
-// or throws std::system_error.
+// with_deadline derives a context as with_cancel does, which is also done at `deadline`, with
+// errc::deadline_exceeded and with `why` as its cause. It is never done early. How late it is
+// depends on the machine's load and on the callbacks of other deadlines. If the deadline has
+// passed, the context is done from the start. An earlier deadline of the parent stays in force.
+// time_point::max() never comes. The first deadline of a program starts the timer thread, or throws
+// std::system_error.
 Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why = {});
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
-// time_point::max(), one of zero or less has expired. See examples/lazy_server.cpp.
+// time_point::max(), one of zero or less has passed. See examples/lazy_server.cpp.
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout,
                          std::error_code why = {});
 
-// with_value derives a context in which ctx.value(key) is `value`; in all else it is as its parent.
-// The value must be safe to read from any thread. It is destroyed with the last handle or, if a
-// cancel is under way, on the thread that cancels. See examples/service_caller.cpp.
+// with_value derives a context in which ctx.value(key) is `value`. It is done when its parent is,
+// for the same reason. The value must be safe to read from any thread. It is destroyed by the
+// thread that drops the last context which can see it: that may be one that cancels, or a hidden
+// thread. See examples/service_caller.cpp.
 template <class T>
 [[nodiscard]] Context with_value(const Context& parent, const Key<T>& key,
                                  std::type_identity_t<T> value);
 template <class T>
 Context with_value(const Context&, const Key<T>&&, std::type_identity_t<T>) = delete;
 
-// without_cancel derives a context with the values of `parent` that never ends and has no deadline,
-// for work that must go on when the request that began it is over.
+// without_cancel derives a context with the values of `parent` that is never done and has no
+// deadline: for work that must go on after a cancel. See examples/cleanup.cpp.
 [[nodiscard]] Context without_cancel(const Context& parent);
 
-// cause returns the cause that was given when ctx, or the ancestor that ended it, was cancelled;
-// where none was given, err(). It is empty while ctx is live.
+// cause returns why ctx is done: what was given to cancel(why), with_deadline or with_timeout, for
+// it or for the ancestor that was done first; err() if nothing was given. It is empty while ctx is
+// live.
 std::error_code cause(const Context& ctx) noexcept;
 
-// wait blocks until ctx is done, on background() for ever, and returns err(): Go's `<-ctx.Done()`.
+// wait blocks until ctx is done, on background() forever, and returns err(): Go's `<-ctx.Done()`.
 std::error_code wait(const Context& ctx);
 
-// sleep_for blocks for `d` or until ctx is done, and returns an empty code if it slept to the end,
-// otherwise ctx.err(): Go's `select` on time.After and ctx.Done(); see examples/worker.cpp. If ctx
-// is done already, or its deadline lies within the sleep, the answer is always an error.
+// sleep_for blocks for `d` or until ctx is done: Go's `select` on time.After and ctx.Done(). It
+// returns ctx.err() if it was interrupted, an empty code if it slept to the end. So
+// `if (sleep_for(ctx, d))` is true when the sleep was interrupted. If ctx is done already, or its
+// deadline is not after the end of the sleep, it always is. See examples/worker.cpp.
+//
+// wait and sleep_for return at the deadline of ctx, or a millisecond later, even while a callback
+// holds up the timer thread. done() is then stopped later, by that thread.
 template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
-// after_func runs f once, when ctx is done, on a helper thread that all such functions share: f
-// holds up other such functions, but neither the canceller nor a deadline. It must not throw, and
-// does not run if it has not begun when the process exits. All it needs is acquired now: the first
-// call starts the thread, or throws std::system_error. See examples/server_shutdown.cpp.
+// after_func runs f once, when ctx is done, on the helper thread, which runs one function after the
+// other. So f holds up other such functions and must not wait for one, but it holds up neither the
+// thread that cancels nor a deadline. It must not throw. It does not run if it has not begun when
+// the process exits. All that is needed is acquired now: the first call starts the thread, or
+// throws std::system_error. See examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
-// Prints how ctx was derived: "background.with_cancel.with_value(tracking id)". Never a value.
+// Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value.
 std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
 }  // namespace context
@@ -242,14 +293,17 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // Internals. Nothing below is for callers.
 //
 // The tree. Every derivation makes one Node, which holds its parent alive. The nodes that can be
-// cancelled (Canceler) are also linked downwards, each into a list of the nearest Canceler above
-// it, so that a cancellation finds them; value nodes are only passed through. One mutex in the
-// topmost Canceler guards the links of its whole tree. Nothing is called while it is held.
+// done (CancelNode) are also linked downwards, each into a list of the nearest CancelNode above it,
+// so that a cancel finds them; other nodes are only passed through.
 //
-// Lifetimes. A Canceler is linked only while it is live, and its CancelFunc, which holds a
-// reference, ends it and its timer before letting go. So whoever finds a node in a list or among
-// the timers, under the lock that guards them, may take a reference; and no destructor has anything
-// to unlink.
+// Locks. Each CancelNode has one, which guards its reason, its token and the list of its children.
+// A thread that holds one takes only locks below it, and calls nothing. A cancel holds the lock of
+// a node until all below that are done. So a node that is done and not locked has no live
+// descendant.
+//
+// Lifetimes. A CancelNode leaves the list and the timers before its CancelFunc, or the StopFunc of
+// an after_func, drops its reference. So a node that is found in a list or among the timers, under
+// the lock that guards them, is alive, and no destructor has anything to unlink.
 //
 // The token. A std::stop_source allocates, so it is made by the first done(). Most contexts are
 // only polled with err() or never looked at.
@@ -266,6 +320,7 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 #include <thread>
 #include <vector>
 #if __has_include(<unistd.h>)
+#include <signal.h>
 #include <unistd.h>
 #endif
 
@@ -280,17 +335,17 @@ T& no_destructor() noexcept {
     return *object;
 }
 
-struct Canceler;
+struct CancelNode;
 
 struct Node {
-    Node(Ref parent_ref, Canceler* nearest, const void* value_key) noexcept
-        : parent(std::move(parent_ref)), canceler(nearest), key(value_key) {}
+    Node(Ref parent_ref, CancelNode* nearest, const void* value_key) noexcept
+        : parent(std::move(parent_ref)), cancel_node(nearest), key(value_key) {}
     virtual ~Node() = default;
     virtual void print(std::ostream& out) const = 0;
 
-    Ref parent;                // empty below background()
-    Canceler* const canceler;  // the nearest Canceler, this node included; null if there is none
-    const void* const key;     // of a value node, the address of its Key
+    Ref parent;                     // empty below background()
+    CancelNode* const cancel_node;  // the nearest one, this node included; null if there is none
+    const void* const key;          // of a ValueNode, the address of its Key
     std::atomic<std::uint32_t> refs{1};
 };
 
@@ -303,8 +358,9 @@ inline Ref& Ref::operator=(Ref other) noexcept {
     return *this;
 }
 
-// release drops a reference and returns whether it was the last one. If it finds itself the only
-// one, nobody else is there to count, which saves the dearer operation.
+// release drops a reference and returns whether it was the last one. A sole owner need not count
+// down: a reference is only copied from one that exists, so no other thread can be counting. That
+// saves an atomic read-modify-write.
 inline bool release(Node& node) noexcept {
     return node.refs.load(std::memory_order_acquire) == 1 ||
            node.refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
@@ -322,7 +378,7 @@ inline Ref::~Ref() {
 
 template <class T>
 struct ValueNode final : Node {
-    ValueNode(Ref parent_ref, Canceler* nearest, const Key<T>& value_key, T&& v)
+    ValueNode(Ref parent_ref, CancelNode* nearest, const Key<T>& value_key, T&& v)
         : Node(std::move(parent_ref), nearest, &value_key), value(std::move(v)) {}
     void print(std::ostream& out) const override {
         out << ".with_value(" << static_cast<const Key<T>*>(key)->name << ')';
@@ -342,83 +398,105 @@ struct TodoNode final : Node {
     void print(std::ostream& out) const override { out << "todo"; }
 };
 
-// Tree is what all Cancelers of a tree share; it lies in the topmost one.
-struct Tree {
-    std::mutex mutex;
-    std::atomic<bool> ending{false};  // while a cancel gives out reasons
+// Lock is a mutex of one byte, for std::lock_guard. Most that is done under it takes less time than
+// to put a thread to sleep and wake it: so lock tries for a while. Then it sleeps: the cancel of a
+// large tree takes long, and a thread that holds the lock may be kept from running.
+class Lock {
+public:
+    bool is_locked() const noexcept { return state_.load(std::memory_order_acquire) != unlocked; }
+    bool try_lock() noexcept {
+        State expected = unlocked;
+        return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire);
+    }
+    void lock() noexcept {
+        for (int tries = 0; tries < 100; ++tries) {
+            if (!is_locked() && try_lock()) return;
+        }
+        while (state_.exchange(awaited, std::memory_order_acquire) != unlocked) {
+            state_.wait(awaited, std::memory_order_relaxed);
+        }
+    }
+
+    // try_unlock fails if another thread may sleep in lock().
+    bool try_unlock() noexcept {
+        State expected = locked;
+        return state_.compare_exchange_strong(expected, unlocked, std::memory_order_release);
+    }
+    void unlock() noexcept {
+        if (state_.exchange(unlocked) == awaited) state_.notify_one();
+    }
+
+private:
+    enum State : std::uint8_t { unlocked, locked, awaited };
+    std::atomic<State> state_{unlocked};
 };
 
-// lock tries for a while before it sleeps: most that is done under the lock of a tree is done
-// sooner than a thread is put to sleep and woken.
-inline std::unique_lock<std::mutex> lock(Tree& tree) {
-    std::unique_lock guard(tree.mutex, std::try_to_lock);
-    for (int tries = 0; !guard.owns_lock() && tries < 100; ++tries) guard.try_lock();
-    if (!guard.owns_lock()) guard.lock();
-    return guard;
-}
+struct DeadlineNode;
 
-struct Canceler : Node {
-    Canceler(Ref parent_ref, Tree& own_tree, std::optional<time_point> ends_at) noexcept
-        : Node(std::move(parent_ref), this, nullptr), tree(own_tree), deadline(ends_at) {}
+struct CancelNode : Node {
+    CancelNode(Ref parent_ref, std::optional<time_point> done_at) noexcept
+        : Node(std::move(parent_ref), this, nullptr),
+          has_deadline(done_at.has_value()),
+          deadline(done_at.value_or(time_point::max())) {}
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
-    bool is_over() const noexcept;
+    bool are_all_done() const noexcept { return is_done() && !lock.is_locked(); }  // below it, too
     const std::stop_token& done();
-    Canceler* above() const noexcept { return parent ? parent->canceler : nullptr; }
+    CancelNode* above() const noexcept { return parent ? parent->cancel_node : nullptr; }
     bool link() noexcept;
-    void unlink_from(Canceler& from) noexcept;
-    void cancel(errc why, std::error_code because = {}) noexcept;
-    virtual void stop_timer() noexcept {}
-    virtual void tell() noexcept { source.request_stop(); }
+    void unlink() noexcept;
+    bool lock_and_mark(errc why, std::error_code because) noexcept;
+    CancelNode* mark_all(errc why, std::error_code because) noexcept;
+    static void wake_all(CancelNode* to_wake) noexcept;
+    void cancel(errc why, std::error_code because = {}) noexcept {
+        wake_all(mark_all(why, because));
+    }
+    virtual DeadlineNode* timed() noexcept { return nullptr; }
+    virtual void wake() noexcept { source.request_stop(); }
     void print(std::ostream& out) const override { out << ".with_cancel"; }
 
-    std::atomic<bool> is_heard{false};    // somebody is to be told of the end; publishes the token
+    Lock lock;
+    std::atomic<bool> is_awaited{false};  // wake() has somebody to wake; publishes the token
     std::atomic<std::uint8_t> reason{0};  // an errc; 0 while live; publishes `cause`
-    Tree& tree;                           // whoever changes another member holds its mutex
-    const std::optional<time_point> deadline;
-    std::error_code cause;  // empty if none was given
+    const bool has_deadline;              // of its own or of an ancestor
+    const time_point deadline;            // time_point::max() if there is none
+    std::error_code cause;                // empty if none was given
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
-    // The children, and the place among the siblings: the first one's `prev` is the last one, and
-    // the last one's `next` is null. Without meaning in a node that is done.
-    Canceler* children = nullptr;
-    Canceler* prev = nullptr;
-    Canceler* next = nullptr;
+    // The first child; of a node that is done, the next one in the list of those to wake.
+    CancelNode* children = nullptr;
+
+    // The place among the siblings, guarded by the lock of the node above: `here` is the pointer
+    // that leads to this node. In a node that is done and unlinked, a CallNode uses `next`.
+    CancelNode* next = nullptr;
+    CancelNode** here = nullptr;
 };
 
-template <class C>
-struct Topmost final : C {
-    Topmost(Ref parent_ref, std::optional<time_point> ends_at) noexcept
-        : C(std::move(parent_ref), topped_tree, ends_at) {}
-
-    Tree topped_tree;
-};
-
-inline const std::stop_token& Canceler::done() {
-    if (is_heard.load(std::memory_order_acquire)) return token;
+inline const std::stop_token& CancelNode::done() {
+    if (is_awaited.load(std::memory_order_acquire)) return token;
     std::stop_source fresh;  // allocates, so before the lock
-    const auto guard = lock(tree);
-    if (!is_heard.load(std::memory_order_relaxed)) {
+    const std::lock_guard guard(lock);
+    if (!is_awaited.load(std::memory_order_relaxed)) {
         if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
         source = std::move(fresh);
         token = source.get_token();
-        is_heard.store(true, std::memory_order_release);
+        is_awaited.store(true, std::memory_order_release);
     }
     return token;
 }
 
 // link makes this node a child of the one above, if that is live, otherwise done for the same
-// reason. It returns whether the node is live: linked, or topmost.
-inline bool Canceler::link() noexcept {
-    Canceler* const to = above();
+// reason. It returns whether the node is live.
+inline bool CancelNode::link() noexcept {
+    CancelNode* const to = above();
     if (!to) return true;
     if (!to->is_done()) {
-        const auto guard = lock(tree);
+        const std::lock_guard guard(to->lock);
         if (!to->is_done()) {
-            next = to->children;
-            prev = next ? std::exchange(next->prev, this) : this;
-            to->children = this;
+            here = &to->children;
+            next = std::exchange(*here, this);
+            if (next) next->here = &next;
             return true;
         }
     }
@@ -427,95 +505,117 @@ inline bool Canceler::link() noexcept {
     return false;
 }
 
-inline void Canceler::unlink_from(Canceler& from) noexcept {
-    Canceler* const last = from.children->prev;
-    Canceler*& link = from.children == this ? from.children : prev->next;
-    link = next;
-    if (next) next->prev = prev;
-    if (last == this && from.children) from.children->prev = prev;
+// unlink takes this node from the list of the one above. If that is done, there is no list any
+// more: the cancel that held the lock has been here.
+inline void CancelNode::unlink() noexcept {
+    CancelNode* const from = above();
+    if (!from) return;
+    const std::lock_guard guard(from->lock);
+    if (from->is_done()) return;
+    *here = next;
+    if (next) next->here = here;
 }
 
-// is_over returns whether this node and all below it have their reasons. They have if this one is
-// done and no cancel is giving any out at the moment: one that gave this node its reason had set
-// `ending` before, so it has cleared that again.
-inline bool Canceler::is_over() const noexcept {
-    return is_done() && !tree.ending.load(std::memory_order_acquire);
-}
-
-// cancel ends this node and all below it. First, under the lock, the subtree is flattened into one
-// list, parents before children, and each node gets its reason. Then, without the lock, those who
-// listen are told; until that is done this thread holds on to their nodes.
+// mark_all makes this node done, and all below it. It goes down to each child and comes back up
+// when all below that are done: so it holds the locks of the nodes on its way, and of no others. It
+// returns the nodes to wake, each with a reference, linked by `children`, parents before children.
 //
-// On a node that is done already there is only to wait, for the lock, until it is over.
-inline void Canceler::cancel(errc why, std::error_code because) noexcept {
-    if (is_over()) return;
-    Canceler* to_tell = nullptr;  // linked by `prev`
-    {
-        const auto guard = lock(tree);
-        if (is_done()) return;
-        tree.ending.store(true, std::memory_order_relaxed);
-        if (Canceler* const from = above()) unlink_from(*from);
-        next = nullptr;
-        Canceler* last = this;
-        Canceler** tail = &to_tell;
-        for (Canceler* node = this; node; node = node->next) {
-            node->cause = because;
-            node->reason.store(static_cast<std::uint8_t>(why), std::memory_order_release);
-            if (Canceler* const first = std::exchange(node->children, nullptr)) {
-                last->next = first;
-                last = first->prev;
-            }
-            if (node->is_heard.load(std::memory_order_relaxed)) {
-                node->refs.fetch_add(1, std::memory_order_relaxed);
-                node->prev = nullptr;
-                *tail = node;
-                tail = &node->prev;
-            }
+// This node leaves its parent's list only when all below it are done. So a cancel from above meets
+// it there and waits for its lock. A node that is done already is only waited for.
+//
+// A descendant may be gone as soon as its lock is free. If a thread sleeps on that lock, it is
+// returned, too: unlock() must not touch a node that is gone.
+inline CancelNode* CancelNode::mark_all(errc why, std::error_code because) noexcept {
+    if (are_all_done() || !lock_and_mark(why, because)) return nullptr;
+    CancelNode* to_wake = nullptr;
+    for (CancelNode* node = this; node;) {
+        if (CancelNode* const child = node->children) {
+            node->children = child->next;
+            if (child->lock_and_mark(why, node->cause)) node = child;
+            continue;
         }
-        tree.ending.store(false, std::memory_order_release);
+        CancelNode* const up = node == this ? nullptr : node->above();
+        if (node->is_awaited.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
+            node->refs.fetch_add(1, std::memory_order_relaxed);
+            node->children = std::exchange(to_wake, node);
+            node->lock.unlock();
+        }
+        node = up;
     }
-    while (to_tell) {
-        const Ref node{to_tell};
-        to_tell->tell();
-        to_tell = to_tell->prev;
+    unlink();
+    return to_wake;
+}
+
+inline void CancelNode::wake_all(CancelNode* to_wake) noexcept {
+    while (to_wake) {
+        const Ref node{to_wake};
+        to_wake->wake();
+        to_wake = to_wake->children;
     }
 }
 
 struct TimerShard;
 
-// Timed is a Canceler with a deadline of its own.
-struct Timed : Canceler {
-    using Canceler::Canceler;
-    void stop_timer() noexcept override;
+// DeadlineNode is a CancelNode with a deadline of its own, which is no later than those above.
+struct DeadlineNode final : CancelNode {
+    DeadlineNode(Ref parent_ref, time_point done_at, std::error_code why) noexcept
+        : CancelNode(std::move(parent_ref), done_at), cause_at_deadline(why) {}
+    DeadlineNode* timed() noexcept override { return this; }
+    void stop_timer() noexcept;
     void print(std::ostream& out) const override { out << ".with_deadline"; }
 
-    std::error_code deadline_cause;
+    const std::error_code cause_at_deadline;
 
     // The place in the heap of `shard`, guarded by its mutex: `back` is the previous sibling, for
     // the first child the parent.
     TimerShard* shard = nullptr;
-    Timed* child = nullptr;
-    Timed* sibling = nullptr;
-    Timed* back = nullptr;
+    DeadlineNode* child = nullptr;
+    DeadlineNode* sibling = nullptr;
+    DeadlineNode* back = nullptr;
 };
+
+// lock_and_mark gives this node its reason and returns true, with the lock held. It returns false
+// if the node has one already; then all below it are done, too.
+//
+// If the deadline of an ancestor has passed, so has that of this node, which is no later: then its
+// own cause counts, in whatever order the timers come.
+inline bool CancelNode::lock_and_mark(errc why, std::error_code because) noexcept {
+    lock.lock();
+    if (is_done()) {
+        lock.unlock();
+        return false;
+    }
+    const DeadlineNode* const own = why == errc::deadline_exceeded ? timed() : nullptr;
+    cause = own ? own->cause_at_deadline : because;
+    reason.store(static_cast<std::uint8_t>(why), std::memory_order_release);
+    return true;
+}
+
+// nearest_timed returns the node whose deadline is that of `node`, or null.
+inline DeadlineNode* nearest_timed(CancelNode* node) noexcept {
+    for (; node; node = node->above()) {
+        if (DeadlineNode* const timed = node->timed()) return timed;
+    }
+    return nullptr;
+}
 
 // DeadlineHeap is a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) whose links lie in its
 // elements: push allocates nothing and takes constant time, erase amortized logarithmic time, and
 // both touch next to nothing where, as usual, a later deadline is pushed and erased again.
 class DeadlineHeap {
 public:
-    Timed* earliest() const noexcept { return root_; }
-    bool contains(const Timed& t) const noexcept { return &t == root_ || t.back; }
+    DeadlineNode* earliest() const noexcept { return root_; }
+    bool contains(const DeadlineNode& t) const noexcept { return &t == root_ || t.back; }
 
-    void push(Timed& t) noexcept { root_ = merge(root_, &t); }
+    void push(DeadlineNode& t) noexcept { root_ = merge(root_, &t); }
 
-    void erase(Timed& t) noexcept {
-        Timed* const orphans = merge_all(std::exchange(t.child, nullptr));
+    void erase(DeadlineNode& t) noexcept {
+        DeadlineNode* const orphans = merge_all(std::exchange(t.child, nullptr));
         if (&t == root_) {
             root_ = orphans;
             return;
         }
-        Timed*& link = t.back->child == &t ? t.back->child : t.back->sibling;
+        DeadlineNode*& link = t.back->child == &t ? t.back->child : t.back->sibling;
         link = t.sibling;
         if (t.sibling) t.sibling->back = t.back;
         t.sibling = t.back = nullptr;
@@ -524,9 +624,9 @@ public:
 
 private:
     // merge makes the later of two roots the first child of the other one.
-    static Timed* merge(Timed* a, Timed* b) noexcept {
+    static DeadlineNode* merge(DeadlineNode* a, DeadlineNode* b) noexcept {
         if (!a || !b) return a ? a : b;
-        if (*b->deadline < *a->deadline) std::swap(a, b);
+        if (b->deadline < a->deadline) std::swap(a, b);
         b->back = a;
         b->sibling = a->child;
         if (b->sibling) b->sibling->back = b;
@@ -535,26 +635,26 @@ private:
     }
 
     // merge_all makes one heap of a list of siblings: in pairs, then the pairs one after the other.
-    static Timed* merge_all(Timed* first) noexcept {
-        Timed* pairs = nullptr;
+    static DeadlineNode* merge_all(DeadlineNode* first) noexcept {
+        DeadlineNode* pairs = nullptr;
         while (first) {
-            Timed* const a = take(first);
-            Timed* const b = first ? take(first) : nullptr;
-            Timed* const pair = merge(a, b);
+            DeadlineNode* const a = take(first);
+            DeadlineNode* const b = first ? take(first) : nullptr;
+            DeadlineNode* const pair = merge(a, b);
             pair->sibling = std::exchange(pairs, pair);
         }
-        Timed* root = nullptr;
+        DeadlineNode* root = nullptr;
         while (pairs) root = merge(root, take(pairs));
         return root;
     }
 
-    static Timed* take(Timed*& first) noexcept {
-        Timed* const t = std::exchange(first, first->sibling);
+    static DeadlineNode* take(DeadlineNode*& first) noexcept {
+        DeadlineNode* const t = std::exchange(first, first->sibling);
         t->sibling = t->back = nullptr;
         return t;
     }
 
-    Timed* root_ = nullptr;
+    DeadlineNode* root_ = nullptr;
 };
 
 // TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
@@ -564,17 +664,38 @@ struct alignas(64) TimerShard {
     DeadlineHeap heap;
     std::atomic<time_point> earliest{time_point::max()};  // of the heap; written under the mutex
 
-    void push(Timed& t) noexcept {
+    void push(DeadlineNode& t) noexcept {
         heap.push(t);
-        if (heap.earliest() == &t) earliest = *t.deadline;
+        if (heap.earliest() == &t) earliest = t.deadline;
     }
 
-    void erase(Timed& t) noexcept {
+    void erase(DeadlineNode& t) noexcept {
         const bool was_first = heap.earliest() == &t;
         heap.erase(t);
         if (!was_first) return;
-        earliest = heap.earliest() ? *heap.earliest()->deadline : time_point::max();
+        earliest = heap.earliest() ? heap.earliest()->deadline : time_point::max();
     }
+};
+
+// SignalsBlocked keeps all signals from a thread that is started while it lives, and from then on.
+// They are for the program: its handlers, its sigwait. Only those that a fault of the thread itself
+// raises are left to it.
+class SignalsBlocked {
+#if __has_include(<unistd.h>)
+public:
+    SignalsBlocked() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, fault);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+private:
+    sigset_t before_;
+#endif
 };
 
 // Service is a thread that works for the whole process. It starts at the first use and is joined at
@@ -586,6 +707,7 @@ public:
 protected:
     template <class Work>
     void start(Work work) {
+        [[maybe_unused]] const SignalsBlocked blocked;
         thread_ = std::thread(std::move(work));
     }
 
@@ -606,10 +728,11 @@ private:
     std::thread thread_;
 };
 
-// stop leaves the thread alone where there is none, in the child of a fork(), and where the thread
-// itself has called exit(), from a callback.
+// stop does nothing in the child of a fork(), where there is no thread, and after another stop. A
+// callback that calls exit() is on the thread itself, which is left alone.
 inline void Service::stop() noexcept {
-    if (process_ != this_process() || thread_.get_id() == std::this_thread::get_id()) return;
+    if (process_ != this_process() || !thread_.joinable()) return;
+    if (thread_.get_id() == std::this_thread::get_id()) return;
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -618,14 +741,26 @@ inline void Service::stop() noexcept {
     thread_.join();
 }
 
+// started is the one object of a class of services; null before its first use.
+template <class S>
+inline std::atomic<S*> started{nullptr};
+
+// stop_services runs at exit, once for each class of services that has started.
+void stop_services() noexcept;
+
 // running returns the one object of a class of services, with its thread started. What fails is
 // tried again by the next call.
 template <class S>
 S& running() {
     static S& service = *new S;
     [[maybe_unused]] static const bool stops_at_exit = [] {
-        if (std::atexit([] { service.stop(); }) != 0) throw std::bad_alloc();
-        return true;
+        started<S> = &service;
+        if (std::atexit(stop_services) == 0) return true;
+#ifdef __cpp_exceptions
+        throw std::bad_alloc();
+#else
+        std::abort();
+#endif
     }();
     return service;
 }
@@ -636,7 +771,17 @@ public:
     Timers() {
         start([this] { run(); });
     }
-    void add(Timed& t) noexcept;
+    void add(DeadlineNode& t) noexcept;
+
+    // wake_later lets the timer thread wake the nodes of a list from mark_all.
+    void wake_later(CancelNode* list) noexcept {
+        if (!list) return;
+        CancelNode* last = list;
+        while (last->children) last = last->children;
+        const std::lock_guard lock(mutex_);
+        last->children = std::exchange(to_wake_, list);
+        wake_.notify_one();
+    }
 
 private:
     void run() noexcept;
@@ -645,13 +790,14 @@ private:
 
     std::array<TimerShard, 16> shards_;
     std::atomic<time_point> wakes_at_{time_point::max()};  // announced under the mutex
+    CancelNode* to_wake_ = nullptr;                        // guarded by the mutex
 };
 
 // add and run each write one of `earliest` and `wakes_at_` and then read the other, all in the one
 // order of seq_cst: so either add sees when the thread means to wake, or the thread sees the new
 // deadline before it sleeps. A deadline that is not the first of its shard needs no wake-up: the
 // first one has been seen to.
-inline void Timers::add(Timed& t) noexcept {
+inline void Timers::add(DeadlineNode& t) noexcept {
     static std::atomic<unsigned> threads{0};
     thread_local const unsigned mine = threads.fetch_add(1, std::memory_order_relaxed);
     TimerShard& shard = shards_[mine % shards_.size()];
@@ -660,15 +806,15 @@ inline void Timers::add(Timed& t) noexcept {
         t.shard = &shard;
         shard.push(t);
     }
-    if (*t.deadline < wakes_at_.load()) {
+    if (t.deadline < wakes_at_.load()) {
         const std::lock_guard lock(mutex_);
         wake_.notify_one();
     }
 }
 
-inline void Timed::stop_timer() noexcept {
+inline void DeadlineNode::stop_timer() noexcept {
     if (!shard) return;
-    const std::lock_guard lock(shard->mutex);
+    const std::lock_guard guard(shard->mutex);
     if (shard->heap.contains(*this)) shard->erase(*this);
 }
 
@@ -679,11 +825,15 @@ inline void Timers::run() noexcept {
         const time_point now = std::chrono::steady_clock::now();
         for (TimerShard& shard : shards_) {
             while (const Ref expired = take_expired(shard, now)) {
-                Timed& timed = static_cast<Timed&>(*expired->canceler);
-                timed.cancel(errc::deadline_exceeded, timed.deadline_cause);
+                expired->cancel_node->cancel(errc::deadline_exceeded);
             }
         }
         std::unique_lock lock(mutex_);
+        if (CancelNode* const to_wake = std::exchange(to_wake_, nullptr)) {
+            lock.unlock();
+            CancelNode::wake_all(to_wake);
+            continue;
+        }
         const time_point next = earliest();
         wakes_at_ = next;
         if (stopping_ || earliest() < next) continue;
@@ -698,8 +848,8 @@ inline void Timers::run() noexcept {
 inline Ref Timers::take_expired(TimerShard& shard, time_point now) noexcept {
     if (stopping_ || now < shard.earliest.load()) return Ref{};
     const std::lock_guard lock(shard.mutex);
-    Timed* const first = shard.heap.earliest();
-    if (!first || now < *first->deadline) return Ref{};
+    DeadlineNode* const first = shard.heap.earliest();
+    if (!first || now < first->deadline) return Ref{};
     shard.erase(*first);
     first->refs.fetch_add(1, std::memory_order_relaxed);
     return Ref{first};
@@ -711,19 +861,17 @@ inline time_point Timers::earliest() const noexcept {
     return earliest;
 }
 
-// Deferred is a function of after_func: a Canceler below the context that it waits for, which hands
-// itself to the helper thread when it is told of the end. While it is linked or handed over it
-// holds a reference to itself. Whoever changes `state` from `waiting` is the one to use the
-// function.
-struct Deferred : Canceler {
-    enum State { waiting, begun, taken_back };
+// CallNode is a function of after_func: a node below the context that it waits for, which hands
+// itself to the helper thread when it is done. While it is linked or handed over it holds a
+// reference to itself. A thread that changes `state` from `waiting` is the one to use the function.
+struct CallNode : CancelNode {
+    enum State { waiting, begun, withdrawn };
 
-    Deferred(Ref parent_ref, Tree& own_tree, std::optional<time_point> ends_at) noexcept
-        : Canceler(std::move(parent_ref), own_tree, ends_at) {
-        is_heard = true;
+    explicit CallNode(Ref parent_ref) noexcept : CancelNode(std::move(parent_ref), std::nullopt) {
+        is_awaited = true;
     }
 
-    void tell() noexcept override;
+    void wake() noexcept override;
     virtual void drop() noexcept = 0;
     virtual void run() noexcept = 0;
     bool claim(State next_state) noexcept {
@@ -735,8 +883,8 @@ struct Deferred : Canceler {
 };
 
 template <class F>
-struct DeferredCall : Deferred {
-    using Deferred::Deferred;
+struct Call final : CallNode {
+    using CallNode::CallNode;
     void drop() noexcept override { function.reset(); }
     void run() noexcept override {
         (*function)();
@@ -746,58 +894,66 @@ struct DeferredCall : Deferred {
     std::optional<F> function;
 };
 
-// Helper runs the functions of after_func on one thread, in the order of their contexts' ends.
+// Helper runs the functions of after_func on one thread, in the order in which they are handed
+// over.
 class Helper : public Service {
 public:
     Helper() {
         start([this] { run(); });
     }
 
-    void push(Deferred& deferred) noexcept {
+    void push(CallNode& call) noexcept {
         const std::lock_guard lock(mutex_);
-        deferred.next = nullptr;
-        *end_ = &deferred;
-        end_ = &deferred.next;
+        call.next = nullptr;
+        *end_ = &call;
+        end_ = &call.next;
         wake_.notify_one();
     }
 
 private:
+    // The reference goes at the end of a round, without the lock: with it a value of the program
+    // may.
     void run() noexcept {
-        std::unique_lock lock(mutex_);
-        for (;;) {
-            wake_.wait(lock, [this] { return stopping_ || first_; });
-            if (stopping_) return;
-            const Ref deferred{first_};
-            first_ = first_->next;
-            if (!first_) end_ = &first_;
-            lock.unlock();
-            auto& call = static_cast<Deferred&>(*deferred.get());
-            if (call.claim(Deferred::begun)) call.run();
-            lock.lock();
+        while (const Ref handed_over = pop()) {
+            auto& call = static_cast<CallNode&>(*handed_over->cancel_node);
+            if (call.claim(CallNode::begun)) call.run();
         }
     }
 
-    Canceler* first_ = nullptr;  // linked by `next`
-    Canceler** end_ = &first_;
+    // pop waits for a function; null means that the process exits.
+    Ref pop() noexcept {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return stopping_ || first_; });
+        if (stopping_) return Ref{};
+        CancelNode* const popped = std::exchange(first_, first_->next);
+        if (!first_) end_ = &first_;
+        return Ref{popped};
+    }
+
+    CancelNode* first_ = nullptr;  // linked by `next`
+    CancelNode** end_ = &first_;
 };
 
-inline void Deferred::tell() noexcept {
-    if (state == taken_back) {
+// wake hands the reference that the node holds to itself over, or drops it.
+inline void CallNode::wake() noexcept {
+    if (state == withdrawn) {
         const Ref last{this};
     } else {
-        running<Helper>().push(*this);
+        started<Helper>.load()->push(*this);
     }
+}
+
+// The helper is first: its function may wait for a callback of a deadline.
+inline void stop_services() noexcept {
+    if (Helper* const helper = started<Helper>) helper->stop();
+    if (Timers* const timers = started<Timers>) timers->stop();
 }
 
 // Access lets the functions of this header into the handles.
 struct Access {
     static const Ref& ref(const Context& ctx) noexcept { return ctx.node_; }
-    static Canceler* canceler(const Context& ctx) noexcept {
-        return ctx.node_ ? ctx.node_->canceler : nullptr;
-    }
-    static bool is_over(const Context& ctx) noexcept {
-        const Canceler* const above = canceler(ctx);
-        return above && above->is_over();
+    static CancelNode* cancel_node(const Context& ctx) noexcept {
+        return ctx.node_ ? ctx.node_->cancel_node : nullptr;
     }
     static Context adopt(Node* node) noexcept {
         Context ctx;
@@ -805,16 +961,9 @@ struct Access {
         return ctx;
     }
 
-    // make makes a node of type C below `parent`, which is still to be linked.
-    template <class C>
-    static C* make(const Context& parent, std::optional<time_point> deadline) {
-        Canceler* const above = canceler(parent);
-        return above ? new C(ref(parent), above->tree, deadline)
-                     : new Topmost<C>(ref(parent), deadline);
-    }
-    template <class C>
-    static Cancellable derive(const Context& parent, std::optional<time_point> deadline) {
-        C* const node = make<C>(parent, deadline);
+    template <class Derived, class... Args>
+    static Cancellable derive(const Context& parent, Args... args) {
+        auto* const node = new Derived(ref(parent), args...);
         node->refs.store(2, std::memory_order_relaxed);  // ctx and cancel
         node->link();
         Cancellable derived;
@@ -822,27 +971,28 @@ struct Access {
         derived.cancel.node_ = Ref{node};
         return derived;
     }
-    static void end(const CancelFunc& cancel, std::error_code why) noexcept {
-        if (!cancel.node_) return;
-        Canceler& node = *cancel.node_->canceler;
-        node.stop_timer();
+    static void cancel(const CancelFunc& func, std::error_code why) noexcept {
+        if (!func.node_) return;
+        CancelNode& node = *func.node_->cancel_node;
+        if (DeadlineNode* const timed = node.timed()) timed->stop_timer();
         node.cancel(errc::canceled, why);
     }
     template <class F>
     static StopFunc defer(const Context& ctx, F f) {
-        auto* const call = make<DeferredCall<F>>(ctx, std::nullopt);
+        auto* const call = new Call<F>(ref(ctx));
         StopFunc stop;
         stop.node_ = Ref{call};
         call->function.emplace(std::move(f));
-        if (!call->above()) return stop;  // never ends
+        if (!call->above()) return stop;  // ctx is never done
         running<Helper>();
         call->refs.fetch_add(1, std::memory_order_relaxed);
-        if (!call->link()) call->tell();
+        if (!call->link()) call->wake();
         return stop;
     }
-    static bool take_back(const StopFunc& stop) noexcept {
-        auto* const call = static_cast<Deferred*>(stop.node_.get());
-        if (!call || !call->claim(Deferred::taken_back)) return false;
+    static bool withdraw(const StopFunc& stop) noexcept {
+        const Ref held = stop.node_;  // the function that is dropped may own `stop`
+        auto* const call = static_cast<CallNode*>(held.get());
+        if (!call || !call->claim(CallNode::withdrawn)) return false;
         call->drop();
         if (call->above()) call->cancel(errc::canceled);
         return true;
@@ -860,17 +1010,20 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
 inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now,
                                 std::error_code why) {
     const std::optional<time_point> inherited = parent.deadline();
-    const bool own = !inherited || deadline < *inherited;
+    const bool own = !inherited || deadline < *inherited || (deadline == *inherited && why);
     if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
         Timers& timers = running<Timers>();
-        Cancellable derived = Access::derive<Timed>(parent, deadline);
-        auto& timed = static_cast<Timed&>(*Access::canceler(derived.ctx));
-        timed.deadline_cause = why;
-        timers.add(timed);
+        Cancellable derived = Access::derive<DeadlineNode>(parent, deadline, why);
+        timers.add(*Access::cancel_node(derived.ctx)->timed());
         return derived;
     }
-    Cancellable derived = Access::derive<Canceler>(parent, own ? deadline : inherited);
-    if (deadline <= now) Access::canceler(derived.ctx)->cancel(errc::deadline_exceeded, why);
+    const std::optional<time_point> done_at = own ? deadline : inherited;
+    Cancellable derived = Access::derive<CancelNode>(parent, done_at);
+    if (now < *done_at || derived.ctx.err()) return derived;
+    // If the timer thread is late, the deadline that has passed is that of an ancestor.
+    const DeadlineNode* const timed = own ? nullptr : nearest_timed(Access::cancel_node(parent));
+    Access::cancel_node(derived.ctx)
+        ->cancel(errc::deadline_exceeded, timed ? timed->cause_at_deadline : why);
     return derived;
 }
 
@@ -891,6 +1044,21 @@ inline bool wait_until(const std::stop_token& token, time_point end) {
         wake.wait_until(lock, end, [&] { return stopped; });
     }
     return stopped;
+}
+
+// sleep_until blocks until ctx is done, and returns err(), or until `end`. A callback may hold up
+// the timer thread: if that has not come a millisecond after the deadline of ctx, this thread marks
+// the nodes itself, and leaves only the callbacks to the timer thread.
+inline std::error_code sleep_until(const Context& ctx, time_point end) {
+    const time_point deadline = ctx.deadline().value_or(time_point::max());
+    const bool to_the_end = end < deadline;
+    const std::chrono::milliseconds patience{1};
+    if (!wait_until(ctx.done(), to_the_end ? end : saturating_add(deadline, patience))) {
+        if (to_the_end) return {};
+        CancelNode* const timed = nearest_timed(Access::cancel_node(ctx));
+        if (timed) running<Timers>().wake_later(timed->mark_all(errc::deadline_exceeded, {}));
+    }
+    return ctx.err();
 }
 
 struct ErrorCategory final : std::error_category {
@@ -924,21 +1092,22 @@ inline std::error_code make_error_code(errc e) noexcept {
 }
 
 inline const std::stop_token& Context::done() const& {
-    detail::Canceler* const canceler = detail::Access::canceler(*this);
-    return canceler ? canceler->done() : detail::no_destructor<std::stop_token>();
+    detail::CancelNode* const node = detail::Access::cancel_node(*this);
+    return node ? node->done() : detail::no_destructor<std::stop_token>();
 }
 
 inline std::stop_token Context::done() const&& { return done(); }
 
 inline std::error_code Context::err() const noexcept {
-    const detail::Canceler* const canceler = detail::Access::canceler(*this);
-    const int why = canceler ? canceler->reason.load(std::memory_order_acquire) : 0;
+    const detail::CancelNode* const node = detail::Access::cancel_node(*this);
+    const int why = node ? node->reason.load(std::memory_order_acquire) : 0;
     return why ? make_error_code(static_cast<errc>(why)) : std::error_code{};
 }
 
 inline std::optional<time_point> Context::deadline() const noexcept {
-    const detail::Canceler* const canceler = detail::Access::canceler(*this);
-    return canceler ? canceler->deadline : std::nullopt;
+    const detail::CancelNode* const node = detail::Access::cancel_node(*this);
+    if (!node || !node->has_deadline) return std::nullopt;
+    return node->deadline;
 }
 
 template <class T>
@@ -956,10 +1125,10 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
 }
 
 inline void CancelFunc::operator()(std::error_code why) const noexcept {
-    detail::Access::end(*this, why);
+    detail::Access::cancel(*this, why);
 }
 
-inline bool StopFunc::operator()() const noexcept { return detail::Access::take_back(*this); }
+inline bool StopFunc::operator()() const noexcept { return detail::Access::withdraw(*this); }
 
 inline Context todo() noexcept {
     detail::Node& node = detail::no_destructor<detail::TodoNode>();
@@ -968,8 +1137,9 @@ inline Context todo() noexcept {
 }
 
 inline Cancellable with_cancel(const Context& parent) {
-    if (detail::Access::is_over(parent)) return {parent, {}};
-    return detail::Access::derive<detail::Canceler>(parent, parent.deadline());
+    const detail::CancelNode* const above = detail::Access::cancel_node(parent);
+    if (above && above->are_all_done()) return {parent, {}};  // there is nothing to cancel
+    return detail::Access::derive<detail::CancelNode>(parent, parent.deadline());
 }
 
 inline Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why) {
@@ -986,7 +1156,7 @@ Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Perio
 inline std::error_code cause(const Context& ctx) noexcept {
     const std::error_code err = ctx.err();
     if (!err) return err;
-    const std::error_code given = detail::Access::canceler(ctx)->cause;
+    const std::error_code given = detail::Access::cancel_node(ctx)->cause;
     return given ? given : err;
 }
 
@@ -997,20 +1167,17 @@ inline Context without_cancel(const Context& parent) {
 template <class T>
 Context with_value(const Context& parent, const Key<T>& key, std::type_identity_t<T> value) {
     return detail::Access::adopt(new detail::ValueNode<T>(
-        detail::Access::ref(parent), detail::Access::canceler(parent), key, std::move(value)));
+        detail::Access::ref(parent), detail::Access::cancel_node(parent), key, std::move(value)));
 }
 
 inline std::error_code wait(const Context& ctx) {
-    detail::wait_until(ctx.done(), time_point::max());
-    return ctx.err();
+    return detail::sleep_until(ctx, time_point::max());
 }
 
 template <class Rep, class Period>
 std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d) {
     if (const std::error_code err = ctx.err()) return err;
-    const time_point end = detail::saturating_add(std::chrono::steady_clock::now(), d);
-    if (const auto deadline = ctx.deadline(); deadline && *deadline <= end) return wait(ctx);
-    return detail::wait_until(ctx.done(), end) ? ctx.err() : std::error_code{};
+    return detail::sleep_until(ctx, detail::saturating_add(std::chrono::steady_clock::now(), d));
 }
 
 template <class F>
@@ -1032,4 +1199,4 @@ inline std::ostream& operator<<(std::ostream& out, const Context& ctx) {
 
 }  // namespace context
 
-#endif  // CONTEXT_HPP
+#endif  // CONTEXT_CANCEL_CONTEXT_HPP

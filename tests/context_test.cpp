@@ -627,7 +627,7 @@ TEST_CASE_FIXTURE(Bounded, "a deadline ends its context with deadline_exceeded, 
         CHECK(context::wait(ctx) == errc::deadline_exceeded);
         CHECK(steady_clock::now() >= *ctx.deadline());
         CHECK(ctx.err() == errc::deadline_exceeded);
-        CHECK(ctx.done().stop_requested());
+        while (!ctx.done().stop_requested()) std::this_thread::yield();
     }
 }
 
