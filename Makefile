@@ -21,44 +21,52 @@ HTTPLIB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags cpp-httplib 2>/dev/null)
 HTTPLIB_LIBS ?= $(shell $(PKG_CONFIG) --libs cpp-httplib 2>/dev/null || echo -lcpp-httplib)
 BUILD ?= build
 
-# --- What is built --------------------------------------------------------------------------------
+# --- The program ----------------------------------------------------------------------------------
 
 PROGRAM := $(if $(filter build,$(BUILD)),context_cancel,$(BUILD)/context_cancel)
 RUN := $(if $(filter /%,$(PROGRAM)),,./)$(PROGRAM)
-TESTS := $(BUILD)/tests/run
-LIBRARY_SOURCES := client.cpp servers.cpp $(wildcard net/*.cpp flag/*.cpp trace/*.cpp)
-TEST_SOURCES := $(wildcard tests/*.cpp)
-TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
-STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
-FORMATTED := $(wildcard *.cpp *.hpp net/* flag/* trace/* tests/*.[ch]pp tests/*/*.[ch]pp bench/*.cpp \
-	examples/*.cpp examples/*/*.cpp examples/*/*/*.cpp)
+NET := $(wildcard net/*.cpp)
+LIBRARY_SOURCES := client.cpp servers.cpp $(NET) $(wildcard flag/*.cpp) trace/timeline.cpp
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
-SOURCES := main.cpp $(LIBRARY_SOURCES) $(TEST_SOURCES) $(wildcard examples/*.cpp examples/*/*.cpp examples/*/*/*.cpp \
-	tests/stress/http_*.cpp tests/faults/*.cpp tests/library_faults/*.cpp)
-
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 COMPILE = $(CXX) -std=c++20 $(WARNINGS) $(CPPFLAGS) -I. $(HTTPLIB_CFLAGS) $(CXXFLAGS) -pthread
 LINK = $(CXX) $(CXXFLAGS) $(LDFLAGS) -pthread
 
 .DELETE_ON_ERROR:
-.PHONY: build run-ok run-cancel run-trace test asan tsan format format-check tidy clean help
+.PHONY: build run-ok run-cancel run-trace
 
 build: $(PROGRAM)  ## build ./context_cancel (what plain `make` does)
 
 $(PROGRAM): $(call objects,main.cpp $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-$(call objects,$(SOURCES)): $(BUILD)/%.o: %.cpp $(BUILD)/flags
+# Any source becomes an object in this way; the compiler writes down the headers that it read.
+$(BUILD)/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -c $< -o $@
 
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
+-include $(wildcard $(addprefix $(BUILD)/,*.d */*.d */*/*.d */*/*/*.d))
+
+run-ok: $(PROGRAM)  ## both servers answer
+	$(RUN) false
+
+run-cancel: $(PROGRAM)  ## the fast server's error cancels the slow call
+	$(RUN) true
+
+run-trace: $(PROGRAM)  ## the same, and a picture of what happened
+	$(RUN) true --trace
+
+# With -j, too, programs that print run one after the other, in the order of the goals.
+RUNS := $(filter run-%,$(MAKECMDGOALS))
+$(foreach rule,$(join $(addsuffix :|,$(wordlist 2,99,$(RUNS))),$(filter-out $(lastword $(RUNS)),$(RUNS))),$(eval $(rule)))
 
 # --- What the build needs -------------------------------------------------------------------------
 # The file changes with the compiler and the flags. Before it is written, whatever is missing is
 # named in one line, with the remedy.
 
+# What the oldest compilers lack: g++ 10 has no <syncstream>; clang++ before 16 does not capture a
+# structured binding, and libc++ has <stop_token> only with -fexperimental-library.
 define COMPILER_PROBE
 #include <stop_token>
 #include <syncstream>
@@ -84,21 +92,18 @@ $(BUILD)/flags: FORCE
 	echo '$(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS)' >$@; }
 FORCE:
 
-# --- Run ------------------------------------------------------------------------------------------
+# --- Tests: tests/README.md -----------------------------------------------------------------------
 
-run-ok: $(PROGRAM)  ## both servers answer
-	$(RUN) false
+TEST_SOURCES := $(wildcard tests/*.cpp)
+TESTS := $(BUILD)/tests/run
+TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
+FAULT_PROGRAMS := $(patsubst tests/faults/%.cpp,$(BUILD)/tests/programs/%,$(wildcard tests/faults/*.cpp))
+STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
+LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.cpp))
+.PHONY: test library-faults asan tsan mutants plant docs-check
 
-run-cancel: $(PROGRAM)  ## the fast server's error cancels the slow call
-	$(RUN) true
-
-run-trace: $(PROGRAM)  ## the same, and a picture of what happened
-	$(RUN) true --trace
-
-# --- Test -----------------------------------------------------------------------------------------
-
-test: $(TESTS) $(TEST_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests
-	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS)
+test: $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests (CASES='*text*': those named so)
+	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS) $(if $(CASES),-tc="$$CASES")
 
 $(call objects,$(TEST_SOURCES)): | $(BUILD)/tests/needs
 $(BUILD)/tests/needs: $(BUILD)/flags
@@ -108,9 +113,12 @@ $(BUILD)/tests/needs: $(BUILD)/flags
 $(TESTS): $(call objects,$(TEST_SOURCES) $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-$(TEST_PROGRAMS): $(BUILD)/%: %.cpp context.hpp $(wildcard tests/*.hpp) $(BUILD)/flags
+$(TEST_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
+	$(LINK) $^ $(LDLIBS) -o $@
+
+$(FAULT_PROGRAMS): $(BUILD)/tests/programs/%: $(BUILD)/tests/faults/%.o $(call objects,tests/loopback.cpp $(NET))
 	@mkdir -p $(@D)
-	$(COMPILE) $< $(LDFLAGS) -o $@
+	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
 # context.hpp alone, in two translation units of one program.
 $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/standalone/two.cpp context.hpp $(BUILD)/flags
@@ -118,38 +126,73 @@ $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/st
 	$(CXX) -std=c++$* $(WARNINGS) $(CPPFLAGS) -I. $(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
 	$@
 
+library-faults: $(LIBRARY_FAULTS)  ## show which known faults the installed cpp-httplib has
+	@for fault in $(LIBRARY_FAULTS); do $$fault || exit 1; done
+
+$(LIBRARY_FAULTS): $(BUILD)/%: $(BUILD)/%.o $(call objects,tests/loopback.cpp)
+	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
+
+# $(call in_turn,GOALS,VARIABLES): one after the other, so that what runs has the machine to itself.
+in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exit 1; done
+
 # SANITIZED says what runs: it may be stress, too.
 #
 # g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
 # opens a pipe, which fails where a test has taken the descriptors away.
 SANITIZED ?= test examples
-asan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
-asan: export UBSAN_OPTIONS = print_stacktrace=1
-asan:  ## run all tests and examples with the sanitizers for addresses, leaks and undefined behaviour
-	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/asan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
-		-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer' || exit 1; done
+asan_FLAGS := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
+tsan_FLAGS := -fsanitize=thread
+asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
+asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
+asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
+asan:  ## run tests and examples with the sanitizers for addresses, leaks and undefined behaviour
+tsan:  ## run tests and examples with the sanitizer for threads
+asan tsan:
+	$(call in_turn,$(SANITIZED),BUILD=$(BUILD)/$@ \
+		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)')
 
-tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
-tsan:  ## run all tests and examples with the sanitizer for threads
-	@for goal in $(SANITIZED); do $(MAKE) --no-print-directory $$goal BUILD=$(BUILD)/tsan CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized \
-		-fsanitize=thread' || exit 1; done
+mutants:  ## plant bugs, and show that the tests notice (MUTANTS=text: those whose name contains it)
+	@tests/mutants/run "$$MUTANTS"
 
-include examples/examples.mk examples/exercises/exercises.mk bench/bench.mk docs/docs.mk
-include tests/mutants/mutants.mk tests/fuzz/fuzz.mk tests/stress/stress.mk tests/stress/http.mk tests/model/model.mk
+plant:  ## keep the uncommitted change of the source as a planted bug: see CONTRIBUTING.md
+	@tests/mutants/plant
 
-# --- Maintain --------------------------------------------------------------------------------------
+docs-check: $(PROGRAM)  ## check what the texts quote, show and name
+	@tests/docs/check tests/docs/wrong.md | diff tests/docs/wrong.txt -
+	@tests/docs/check $(wildcard *.md docs/*.md */README.md */*/README.md)
+
+include examples/examples.mk tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
+include $(wildcard examples/exercises/exercises.mk tests/model/model.mk tests/compatibility/compatibility.mk)
+
+# --- Maintain -------------------------------------------------------------------------------------
+
+ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -print))
+.PHONY: all check format format-check tidy clean help
+
+all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \
+	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS) $(EXERCISE_PROGRAMS)
+all:  ## build all programs but the benchmarks
+
+check:  ## what must pass before you send a change: 5 minutes, no root
+	$(call in_turn,format-check test examples exercises docs-check)
 
 format:  ## format all sources
-	$(CLANG_FORMAT) -i $(FORMATTED)
+	$(CLANG_FORMAT) -i $(ALL_SOURCES)
 
 format-check:  ## fail if a source is not formatted
-	$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
+	@command -v $(CLANG_FORMAT) >/dev/null || { echo "$(CLANG_FORMAT) is missing: apt-get install $(CLANG_FORMAT)" >&2; exit 1; }
+	@$(CLANG_FORMAT) --dry-run --Werror $(ALL_SOURCES)
 
 tidy: $(BUILD)/flags  ## look for faults with clang-tidy
-	$(CLANG_TIDY) --quiet main.cpp $(LIBRARY_SOURCES) -- -std=c++20 -I. $(HTTPLIB_CFLAGS)
+	@printf '%s\n' main.cpp $(LIBRARY_SOURCES) | \
+		xargs -P $$(nproc) -I {} $(CLANG_TIDY) --quiet {} -- -std=c++20 -I. $(HTTPLIB_CFLAGS)
 
-clean:  ## remove what was built
-	rm -rf build context_cancel
+compile_commands.json: $(BUILD)/flags FORCE  ## tell clangd and others how each source is compiled
+	@printf '{"directory": "$(CURDIR)", "file": "%s", "command": "$(COMPILE) -c %s"}\n' \
+		$(foreach source,$(filter %.cpp,$(ALL_SOURCES)),$(source) $(source)) | paste -sd , | sed 's/.*/[&]/' >$@
+
+clean:  ## remove what was built in BUILD
+	rm -rf $(BUILD) $(PROGRAM) compile_commands.json
 
 help:  ## list the targets
-	@sed -nE 's/^([A-Za-z-]+):.*  ## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([A-Za-z_.-]+):.*  ## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 24

@@ -274,10 +274,11 @@ template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on the helper thread, which runs one function after the
-// other. So f holds up other such functions and must not wait for one, but it holds up neither the
-// thread that cancels nor a deadline. It must not throw. It does not run if it has not begun when
-// the process exits. All that is needed is acquired now: the first call starts the thread, or
-// throws std::system_error. See examples/server_shutdown.cpp.
+// other, those of one context in the order in which they were given. So f holds up other such
+// functions and must not wait for one, but it holds up neither the thread that cancels nor a
+// deadline. It must not throw. It does not run if it has not begun when the process exits. All that
+// is needed is acquired now: the first call starts the thread, or throws std::system_error. See
+// examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
@@ -452,7 +453,9 @@ struct CancelNode : Node {
         wake_all(mark_all(why, because));
     }
     virtual DeadlineNode* timed() noexcept { return nullptr; }
-    virtual void wake() noexcept { source.request_stop(); }
+    virtual void wake() noexcept {
+        if (is_awaited.load(std::memory_order_acquire)) source.request_stop();
+    }
     void print(std::ostream& out) const override { out << ".with_cancel"; }
 
     Lock lock;
@@ -524,7 +527,8 @@ inline void CancelNode::unlink() noexcept {
 // it there and waits for its lock. A node that is done already is only waited for.
 //
 // A descendant may be gone as soon as its lock is free. If a thread sleeps on that lock, it is
-// returned, too: unlock() must not touch a node that is gone.
+// returned, too, since unlock() must not touch a node that is gone. If that thread is in done(), it
+// makes a token that is stopped.
 inline CancelNode* CancelNode::mark_all(errc why, std::error_code because) noexcept {
     if (are_all_done() || !lock_and_mark(why, because)) return nullptr;
     CancelNode* to_wake = nullptr;

@@ -18,17 +18,14 @@ $(BENCH)/needs: $(BUILD)/flags
 	@$(call need,benchmark/benchmark.h,libbenchmark-dev)
 	@mkdir -p $(@D) && touch $@
 
-$(BENCH)/context_bench: bench/context_bench.cpp context.hpp $(BENCH)/needs
-	$(COMPILE) $< $(LDFLAGS) -lbenchmark -o $@
+$(BENCH_PROGRAMS:=.o): | $(BENCH)/needs
 
-$(BENCH)/memory: bench/memory.cpp context.hpp $(BENCH)/needs
-	$(COMPILE) $< $(LDFLAGS) -o $@
+$(BENCH_PROGRAMS): %: %.o
+	$(LINK) $^ $(LDLIBS) $(BENCH_LIBS) -o $@
 
-$(BENCH)/holding_server: bench/holding_server.cpp $(BENCH)/needs
-	$(COMPILE) $< $(LDFLAGS) -o $@
-
-$(BENCH)/http_bench: bench/http_bench.cpp $(call objects,net/http_get.cpp net/headers.cpp net/url.cpp) $(BENCH)/needs
-	$(COMPILE) $(filter %.cpp %.o,$^) $(LDFLAGS) $(HTTPLIB_LIBS) -o $@
+$(BENCH)/context_bench: BENCH_LIBS = -lbenchmark
+$(BENCH)/http_bench: BENCH_LIBS = $(HTTPLIB_LIBS)
+$(BENCH)/http_bench: $(call objects,$(NET))
 
 # Go's own tests of the package, as they are installed.
 $(BENCH)/go_context: $(BENCH)/needs

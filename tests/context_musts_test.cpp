@@ -1,5 +1,5 @@
-// The eight musts of context.hpp, one section each: what holds for the tree as a whole, across
-// threads and at any size. What needs a process of its own is in programs/.
+// The eight musts of context.hpp that tests/README.md lists, one section each: what holds for the
+// tree as a whole, across threads and at any size. What needs a process of its own is in programs/.
 #include "context.hpp"
 
 #include <doctest/doctest.h>
@@ -73,8 +73,7 @@ std::size_t threads_of_this_process() {
 
 }  // namespace
 
-// --- 1. What a cancel reaches
-// ----------------------------------------------------------------------
+// --- 1. What a cancel reaches --------------------------------------------------------------------
 
 TEST_CASE("a cancel reaches all below it, with its reason, and nobody else") {
     const auto [root, cancel_root] = context::with_cancel(context::background());
@@ -328,8 +327,7 @@ TEST_CASE_FIXTURE(Bounded, "a random tree always agrees with a model of it") {
     CHECK(wrong_callbacks == 0);
 }
 
-// --- 2. What a child has of its parent
-// -------------------------------------------------------------
+// --- 2. What a child has of its parent -----------------------------------------------------------
 
 TEST_CASE("a child of a cancelled context is born cancelled") {
     const auto [parent, cancel_parent] = context::with_cancel(context::background());
@@ -411,8 +409,7 @@ TEST_CASE("a deadline passes through values") {
     CHECK(passes_through(low).deadline() == top.deadline());
 }
 
-// --- 3. The reason
-// -----------------------------------------------------------------------------------
+// --- 3. The reason -------------------------------------------------------------------------------
 
 TEST_CASE("a callback sees the reason, of its context and of all that end with it") {
     const auto [ctx, cancel] = context::with_cancel(context::background());
@@ -522,8 +519,7 @@ TEST_CASE_FIXTURE(Bounded, "callbacks run once, however many cancel") {
     CHECK(calls.load() == rounds);
 }
 
-// --- 4. Callbacks
-// ------------------------------------------------------------------------------------
+// --- 4. Callbacks --------------------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Bounded, "a callback runs on the thread that cancels") {
     const auto [ctx, cancel] = context::with_cancel(context::background());
@@ -681,8 +677,7 @@ TEST_CASE_FIXTURE(Bounded, "a callback of a deadline may cancel, derive, read an
     CHECK(done.stop_requested());
 }
 
-// --- 5. What is kept, and how long
-// -----------------------------------------------------------------
+// --- 5. What is kept, and how long ---------------------------------------------------------------
 
 TEST_CASE("a parent does not keep what is derived from it") {
     const auto [parent, cancel_parent] = context::with_timeout(context::background(), 1h);
@@ -872,8 +867,7 @@ TEST_CASE_FIXTURE(Bounded, "threads that derive, cancel and drop at random leave
     CHECK(wrong.load() == 0);
 }
 
-// --- 6. The timer thread
-// -----------------------------------------------------------------------------
+// --- 6. The timer thread -------------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Bounded, "one thread serves all deadlines, whoever made them") {
     std::mutex mutex;
@@ -924,8 +918,7 @@ TEST_CASE_FIXTURE(Bounded,
     CHECK_FALSE(later.err());
 }
 
-// --- 7. Depth
-// ----------------------------------------------------------------------------------------
+// --- 7. Depth ------------------------------------------------------------------------------------
 
 namespace {
 constexpr std::size_t depth = 1'000'000 / slowdown;
@@ -1016,8 +1009,7 @@ TEST_CASE_FIXTURE(Bounded, "a mixed chain of a million contexts can be ended by 
     while (Counted::alive() != 0) std::this_thread::yield();
 }
 
-// --- 8. What a cancel does not do
-// ------------------------------------------------------------------
+// --- 8. What a cancel does not do ----------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Bounded, "a cancel does not wait for the work to stop") {
     const auto [ctx, cancel] = context::with_cancel(context::background());

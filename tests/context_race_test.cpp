@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "context.hpp"
 #include "tests/bounded.hpp"
@@ -99,4 +100,18 @@ TEST_CASE_FIXTURE(Bounded, "two threads that ask for the first token get the sam
         if (mine != its) ++different;
     });
     CHECK(different == 0);
+}
+
+// Only the sanitizer for threads sees that a token is made while it is stopped.
+TEST_CASE_FIXTURE(Bounded, "done may be called while a cancel is busy with a large tree below") {
+    Rival rival;
+    for (int i = 0; i < 50; ++i) {
+        const auto [top, cancel] = context::with_cancel(context::background());
+        const auto [ctx, cancel_ctx] = context::with_cancel(top);
+        std::vector<context::Cancellable> children(5000);
+        for (auto& each : children) each = context::with_cancel(ctx);
+        std::stop_token token;
+        rival.race([&] { cancel(); }, [&, &below = ctx] { token = below.done(); });
+        CHECK(token.stop_requested());
+    }
 }

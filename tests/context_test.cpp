@@ -1191,3 +1191,153 @@ TEST_CASE("the CancelFunc of a context born done does nothing more") {
     cancel = {};
     CHECK(ctx.err() == errc::canceled);
 }
+
+// --- The hidden threads --------------------------------------------------------------------------
+
+namespace {
+
+// TimerThreadHeld keeps the timer thread in a callback while it lives.
+class TimerThreadHeld {
+public:
+    TimerThreadHeld() {
+        const std::thread::id here = std::this_thread::get_id();
+        do {
+            on_done_.reset();
+            timed_ = context::with_timeout(context::background(), 1ms);
+            on_done_.emplace(timed_.ctx.done(), [this, here] {
+                id_ = std::this_thread::get_id();
+                if (id_ == here) return;  // the deadline had passed
+                entered_.count_down();
+                released_.wait();
+            });
+        } while (id_.load() == here);
+        entered_.wait();
+    }
+    TimerThreadHeld(const TimerThreadHeld&) = delete;
+    TimerThreadHeld& operator=(const TimerThreadHeld&) = delete;
+    ~TimerThreadHeld() { released_.count_down(); }
+    std::thread::id id() const { return id_; }
+
+private:
+    std::latch entered_{1}, released_{1};
+    std::atomic<std::thread::id> id_;
+    context::Cancellable timed_;
+    std::optional<std::stop_callback<std::function<void()>>> on_done_;
+};
+
+void spin_until(context::time_point when) {
+    while (steady_clock::now() <= when) std::this_thread::yield();
+}
+
+// Canceller cancels a context when it is destroyed.
+struct Canceller {
+    std::optional<context::Cancellable> held;
+};
+const context::Key<Canceller> canceller{"canceller"};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Bounded, "a value that the helper thread destroys may cancel any context") {
+    std::latch dropped(1);
+    std::promise<void> inner_done;
+    auto inner = context::with_cancel(context::background());
+    context::after_func(inner.ctx, [&] { inner_done.set_value(); });
+    {
+        const auto [ctx, cancel] = context::with_cancel(
+            context::with_value(context::background(), canceller, Canceller{std::move(inner)}));
+        context::after_func(ctx, [&] { dropped.wait(); });
+        cancel();
+    }
+    dropped.count_down();
+    inner_done.get_future().wait();
+}
+
+TEST_CASE_FIXTURE(Bounded, "a value that the timer thread destroys may cancel any context") {
+    std::promise<void> inner_done;
+    auto inner = context::with_timeout(context::background(), 1h);
+    context::after_func(inner.ctx, [&] { inner_done.set_value(); });
+    std::optional timed(context::with_timeout(
+        context::with_value(context::background(), canceller, Canceller{std::move(inner)}), 1ms));
+    const std::stop_token done = timed->ctx.done();
+    const std::stop_callback drop(done, [&] { timed.reset(); });
+    inner_done.get_future().wait();
+}
+
+TEST_CASE_FIXTURE(Bounded, "a function of after_func may own the StopFunc that is being called") {
+    struct Owner {
+        context::StopFunc stop;
+    };
+    const auto [ctx, cancel] = context::with_cancel(context::background());
+    for (const context::Context& parent : {context::background(), ctx}) {
+        auto owner = std::make_shared<Owner>();
+        owner->stop = context::after_func(parent, [owner] {});
+        Owner& last = *owner;
+        owner.reset();
+        CHECK(last.stop());
+    }
+}
+
+TEST_CASE_FIXTURE(Bounded, "a callback may destroy the CancelFunc that is being called") {
+    auto made = std::make_unique<context::Cancellable>(context::with_timeout({}, 1h));
+    const context::Context child = context::with_value(made->ctx, attempt, 1);
+    const std::stop_token done = made->ctx.done();
+    const std::stop_callback drop(done, [&] { made.reset(); });
+    made->cancel();
+    CHECK(child.err() == errc::canceled);
+}
+
+TEST_CASE_FIXTURE(Bounded, "functions of one context run in the order in which they came") {
+    const auto [ctx, cancel] = context::with_cancel(context::background());
+    std::vector<int> order;
+    std::promise<void> last;
+    for (int i = 0; i < 5; ++i) context::after_func(ctx, [&order, i] { order.push_back(i); });
+    context::after_func(ctx, [&] { last.set_value(); });
+    cancel();
+    last.get_future().wait();
+    CHECK(order == std::vector{0, 1, 2, 3, 4});
+}
+
+TEST_CASE_FIXTURE(Bounded,
+                  "a sleep ends at its deadline while a callback holds up the timer thread") {
+    const auto [slept, cancel_slept] = context::with_timeout(context::background(), 1h);
+    std::promise<std::thread::id> woken_on;
+    std::optional<std::stop_callback<std::function<void()>>> on_done;
+    context::Cancellable timed;
+    std::thread::id timer_thread;
+    {
+        const TimerThreadHeld held;
+        timer_thread = held.id();
+        timed = context::with_timeout(slept, 5ms, std::make_error_code(std::errc::io_error));
+        on_done.emplace(timed.ctx.done(), [&] { woken_on.set_value(std::this_thread::get_id()); });
+        const auto [child, cancel] = context::with_cancel(timed.ctx);
+        CHECK(context::sleep_for(child, 10ms) == errc::deadline_exceeded);
+        CHECK(cause(child) == std::errc::io_error);
+        CHECK(context::wait(timed.ctx) == errc::deadline_exceeded);
+        const auto [other, cancel_other] = context::with_timeout(context::background(), 5ms);
+        CHECK(context::wait(other) == errc::deadline_exceeded);
+    }
+    CHECK(woken_on.get_future().get() == timer_thread);
+    CHECK_FALSE(slept.err());
+}
+
+TEST_CASE_FIXTURE(Bounded,
+                  "a deadline that has passed gives its own cause, whichever timer comes first") {
+    const auto upper_why = std::make_error_code(std::errc::io_error);
+    const auto lower_why = std::make_error_code(std::errc::no_link);
+    context::Cancellable upper, lower, born_late, equal;
+    {
+        const TimerThreadHeld held;
+        upper = context::with_timeout(context::background(), 20ms, upper_why);
+        equal = context::with_deadline(upper.ctx, *upper.ctx.deadline(), lower_why);
+        std::jthread([&] { lower = context::with_timeout(upper.ctx, 10ms, lower_why); }).join();
+        spin_until(*upper.ctx.deadline());
+        born_late = context::with_timeout(upper.ctx, 0s, lower_why);
+        CHECK(cause(born_late.ctx) == upper_why);
+    }
+    CHECK(context::wait(lower.ctx) == errc::deadline_exceeded);
+    CHECK(context::wait(equal.ctx) == errc::deadline_exceeded);
+    CHECK(context::wait(upper.ctx) == errc::deadline_exceeded);
+    CHECK(cause(lower.ctx) == lower_why);
+    CHECK(cause(equal.ctx) == lower_why);
+    CHECK(cause(upper.ctx) == upper_why);
+}

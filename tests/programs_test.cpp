@@ -26,6 +26,14 @@ TEST_CASE("a function of after_func may call exit") {
     CHECK(run_program("exit_in_after_func") == "exit\nstatics destroyed\n");
 }
 
+TEST_CASE("an exit lets a function of after_func wait for a deadline") {
+    CHECK(run_program("exit_while_deadline_awaited") == "the deadline has come\n");
+}
+
+TEST_CASE("no signal of the program lands on a hidden thread") {
+    CHECK(run_program("signals_are_the_programs") == "all signals are received\n");
+}
+
 TEST_CASE("the child of a fork has no timer thread and can exit") {
     CHECK(run_program("exit_in_forked_child") == "all children ended\n");
 }
@@ -41,6 +49,10 @@ TEST_CASE(
 
 TEST_CASE("cancelling allocates nothing and starts no thread") {
     CHECK(run_program("cancel_allocates_nothing") == "ok\n");
+}
+
+TEST_CASE("Allocs: each derivation allocates once, the first done() once more, and nothing else") {
+    CHECK(run_program("allocations") == "ok\n");
 }
 
 TEST_CASE("what fails for want of memory has changed nothing") {

@@ -12,8 +12,8 @@
 #include <new>
 
 // Clang's sanitizer for threads brings operators, and a pthread_create, of its own and lets no
-// program replace them.
-#if defined(__has_feature)
+// program replace them. That of GCC does; since GCC 14 it, too, has __has_feature.
+#ifdef __clang__
 #if __has_feature(thread_sanitizer)
 #define NOTHING_REPLACED
 #endif

@@ -1,3 +1,4 @@
+// The other half of one.cpp: a key and its value are shared by both.
 #include "context.hpp"
 
 inline const context::Key<int> key{"shared"};

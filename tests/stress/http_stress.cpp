@@ -230,11 +230,12 @@ public:
         ++books.started;
         std::optional<TestServer> short_lived;
         if (plan.server == closing) {
-            short_lived.emplace([](const context::Context& ctx, const httplib::Request&,
-                                   httplib::Response& response) {
+            const auto handler = [](const context::Context& ctx, const httplib::Request&,
+                                    httplib::Response& response) {
                 context::wait(ctx);
                 response.set_content("told", "text/plain");
-            });
+            };
+            short_lived.emplace(context::background(), handler);
         }
         peer_.expect(exchange);
         const std::array urls{peer_.url(), full_listener.url(), refusing_port.url(),
