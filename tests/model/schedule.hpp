@@ -1,7 +1,7 @@
 // Schedule runs a few threads, as fibers of one real thread, in every order in which they can meet.
 //
 // Each operation of tests/model/std.hpp ends with a step, where another thread may go on. explore
-// calls a scenario again and again, each time with the next sequence of choices, depth first, until
+// runs a scenario again and again, each time with the next sequence of choices, depth first, until
 // it has seen all that preempt a thread at most `bound` times. Time stands still, but may pass at
 // any step to when the next sleeping thread wakes. All memory orders are taken for seq_cst, and
 // data races are not seen: those are for the sanitizer for threads.
@@ -21,83 +21,49 @@ using time_point = std::chrono::steady_clock::time_point;
 constexpr time_point never = time_point::max();
 
 struct Fiber {
-    bool need_not_end() const { return is_done || is_service; }
-
-    char name = ' ';
-    bool is_service = false;  // started by the header
     Work work;
+    char name;
+    bool must_end;  // false if the header has started it
     bool is_done = false;
     const void* waits_for = nullptr;
     time_point wakes_at = never;
-    int initializing = 0;  // static objects that it is making
     ucontext_t context{};
-};
-
-// Arena gives out the memory of one run, each address once. Freed memory is filled with `poison`.
-struct Arena {
-    struct alignas(64) Block {
-        std::size_t size;
-        bool may_stay, is_free;
-    };
-    static constexpr unsigned char poison = 0x55;
-
-    void* allocate(std::size_t size, bool may_stay) {
-        Block* const block = ::new (&bytes.at(used)) Block{size, may_stay, false};
-        used += sizeof(Block) + (size + 63) / 64 * 64;
-        live += !may_stay;
-        return block + 1;
-    }
-    bool free(void* p) {  // false if it was free already
-        Block& block = static_cast<Block*>(p)[-1];
-        live -= !block.may_stay;
-        std::memset(p, poison, block.size);
-        return !std::exchange(block.is_free, true);
-    }
-
-    alignas(64) std::array<unsigned char, 1 << 18> bytes;
-    std::size_t used = 0;
-    int live = 0;  // blocks that may not stay
 };
 
 class Schedule {
 public:
-    Schedule() {  // what a vector takes during a run would be the arena's
-        path_.reserve(max_steps), log_.reserve(max_steps), static_guards.reserve(max_steps);
+    Schedule() {  // what a vector takes during a run would be memory of the run
+        choices_.reserve(max_steps), log_.reserve(max_steps), static_guards.reserve(max_steps);
         fibers_.reserve(max_fibers), options_.reserve(max_fibers), at_exit.reserve(max_steps);
     }
 
-    // explore ends the process at the first violation, and gives up after `limit` runs.
-    void explore(const char* promise, const Work& scenario, int bound, long limit) {
-        promise_ = promise, bound_ = bound, runs_before_ = runs;
+    // explore ends the process at the first violation.
+    void explore(const char* promise, const Work& scenario) {
+        promise_ = promise;
+        const long runs_before = runs;
         do {
             run(scenario);
-            while (!path_.empty() && path_.back().pick + 1 == path_.back().of) path_.pop_back();
-            if (!path_.empty()) ++path_.back().pick;
-        } while (!path_.empty() && runs < runs_before_ + limit);
-        std::printf("%9ld%s %s\n", runs - runs_before_, path_.empty() ? " " : "+", promise);
-        path_.clear();
+            while (!choices_.empty() && choices_.back() == 0) choices_.pop_back();
+            if (!choices_.empty()) --choices_.back();
+        } while (!choices_.empty());
+        std::printf("%9ld %s\n", runs - runs_before, promise);
+    }
+    [[noreturn]] void fail(const char* violation) const {
+        std::printf("violated: %s\n%s\n", promise_, violation);
+        for (const auto& [name, operation] : log_) std::printf("  %c %s\n", name, operation);
+        std::fflush(stdout);
+        std::_Exit(1);
     }
 
     // at_once runs functions, each on a thread of its own. It and pass_time_to return when these
     // have ended, and no thread of the header can go on before time passes.
     void at_once(std::initializer_list<Work> threads) {
-        for (char name = 'A'; const Work& work : threads) spawn(work, name++, false);
+        for (char name = 'A'; const Work& work : threads) spawn(work, name++, true);
         go_on();
     }
     void pass_time_to(time_point t) {
         now = std::max(now, t);
         go_on();
-    }
-    [[noreturn]] void fail(const char* what) {
-        std::printf("violated: %s\n%s, in run %ld:", promise_, what, runs - runs_before_);
-        char last = 0;
-        for (const auto& [name, operation] : log_) {
-            if (std::exchange(last, name) != name) std::printf("\n  %c:", name);
-            std::printf(" %s", operation);
-        }
-        std::puts("");
-        std::fflush(stdout);
-        std::_Exit(1);
     }
 
     // What tests/model/std.hpp calls. A read that only repeats the last step is no step.
@@ -125,41 +91,38 @@ public:
         }
         if (!options_.empty()) choose()->waits_for = nullptr;
     }
-    Fiber* spawn(Work work, char name, bool is_service) {
+    Fiber* spawn(Work work, char name, bool must_end) {
         auto& stack = stacks_.at(fibers_.size());
-        Fiber& f = fibers_.emplace_back(Fiber{name, is_service, std::move(work)});
+        Fiber& f = fibers_.emplace_back(Fiber{std::move(work), name, must_end});
         f.context = scenario_.context;
         f.context.uc_stack = {stack.data(), 0, stack.size()};
-        ::makecontext(&f.context, &Schedule::run_current, 0);
+        ::makecontext(&f.context, run_current, 0);
         return &f;
     }
 
+    int bound = 0;
     long runs = 0;
     bool is_running = false;
+    int blocks = 0;  // of memory that the run has taken and must give back
     time_point now{};
     Fiber* current = nullptr;
-    Arena arena;
     std::vector<long long*> static_guards;  // of the static objects that this run has made
     std::vector<void (*)()> at_exit;
 
 private:
-    struct Choice {
-        int pick, of;
-    };
     static constexpr std::size_t max_steps = 1000, max_fibers = 8;
 
     void run(const Work& scenario) {
-        ++runs, depth_ = 0, preemptions_ = 0;
+        ++runs, preemptions_ = 0, chosen_ = 0, blocks = 0;
         now = time_point{} + std::chrono::hours(1);
         current = &scenario_;
         ::getcontext(&scenario_.context);
         is_running = true;
         scenario();
-        for (Fiber& f : fibers_) f.work = nullptr;
         is_running = false;
-        if (arena.live > 0) fail("memory leaks");
+        if (blocks > 0) fail("memory leaks");
+        if (chosen_ != choices_.size()) fail("the runs of a scenario differ");
         for (long long* const guard : static_guards) *guard = 0;
-        arena.used = 0, arena.live = 0;
         fibers_.clear(), log_.clear(), static_guards.clear(), at_exit.clear();
     }
     static void run_current();
@@ -169,16 +132,17 @@ private:
     // go_on lets the current thread or another one go on, and the scenario if none can.
     void go_on() {
         options_.clear();
-        const bool may_stay = current != &scenario_ && can_run(*current);
-        if (may_stay) options_.push_back(current);
         Fiber* sleeper = nullptr;  // the next to wake
+        bool is_over = true;
         for (Fiber& f : fibers_) {
             if (can_run(f) && &f != current) options_.push_back(&f);
             if (!can_run(f) && f.wakes_at < (sleeper ? sleeper->wakes_at : never)) sleeper = &f;
+            is_over = is_over && (f.is_done || !f.must_end);
         }
-        const bool is_over = std::ranges::all_of(fibers_, &Fiber::need_not_end);
-        if (sleeper && !(options_.empty() && is_over)) options_.push_back(sleeper);
-        if (may_stay && preemptions_ == bound_) options_.resize(1);
+        const bool may_stay = current != &scenario_ && can_run(*current);
+        if (sleeper && !(is_over && options_.empty() && !may_stay)) options_.push_back(sleeper);
+        if (may_stay && preemptions_ == bound) options_.clear();
+        if (may_stay) options_.push_back(current);
         if (options_.empty() && !is_over) fail("deadlock");
         Fiber* const next = options_.empty() ? &scenario_ : choose();
         if (next == sleeper) now = next->wakes_at;
@@ -190,25 +154,23 @@ private:
         Fiber* const last = std::exchange(current, next);
         ::swapcontext(&last->context, &next->context);
     }
+    // choose begins with the last option, which is to stay.
     Fiber* choose() {
-        const int of = int(options_.size());
-        if (of == 1) return options_[0];
-        if (depth_ == path_.size()) path_.push_back({0, of});
-        if (path_[depth_].of != of) fail("the runs of a scenario differ");
-        return options_[std::size_t(path_[depth_++].pick)];
+        if (options_.size() == 1) return options_[0];
+        if (chosen_ == choices_.size()) choices_.push_back(options_.size() - 1);
+        return options_.at(choices_[chosen_++]);
     }
 
     const char* promise_ = nullptr;
-    long runs_before_ = 0;
-    int bound_ = 0, preemptions_ = 0;
-    std::size_t depth_ = 0;  // how much of the path the run has gone
-    std::vector<Choice> path_;
-    const void* last_read_ = nullptr;
+    int preemptions_ = 0;
+    std::vector<std::size_t> choices_;  // of each choice, how many options are still to be tried
+    std::size_t chosen_ = 0;            // how many of the choices the run has made
     std::vector<std::pair<char, const char*>> log_;  // the steps: which thread, what
+    const void* last_read_ = nullptr;
     std::vector<Fiber*> options_;
     std::vector<Fiber> fibers_;
     std::array<std::array<char, 64 * 1024>, max_fibers> stacks_;
-    Fiber scenario_;  // the real thread
+    Fiber scenario_{};  // the real thread
 };
 
 inline Schedule schedule;

@@ -7,16 +7,14 @@
 #include "tests/model/schedule.hpp"
 
 namespace context::std {
-using ::model::Arena, ::model::Fiber, ::model::never, ::model::schedule, ::model::time_point,
-    ::model::Work;
+using ::model::Fiber, ::model::never, ::model::schedule, ::model::time_point, ::model::Work;
 using ::std::bad_alloc, ::std::errc, ::std::error_category, ::std::error_code,
-    ::std::error_condition;
-using ::std::exchange, ::std::lock_guard, ::std::memory_order, ::std::memory_order_acq_rel;
-using ::std::memory_order_acquire, ::std::memory_order_relaxed, ::std::memory_order_release;
-using ::std::min, ::std::move, ::std::nostopstate, ::std::nullopt, ::std::optional, ::std::ostream,
-    ::std::stop_source, ::std::stop_token;
-using ::std::string, ::std::swap, ::std::type_identity_t, ::std::uint32_t, ::std::uint8_t;
-using ::std::unique_lock, ::std::vector;
+    ::std::error_condition, ::std::exchange, ::std::lock_guard, ::std::memory_order,
+    ::std::memory_order_acq_rel, ::std::memory_order_acquire, ::std::memory_order_relaxed,
+    ::std::memory_order_release, ::std::min, ::std::move, ::std::nostopstate, ::std::nullopt,
+    ::std::optional, ::std::ostream, ::std::stop_source, ::std::stop_token, ::std::string,
+    ::std::swap, ::std::type_identity_t, ::std::uint32_t, ::std::uint8_t, ::std::unique_lock,
+    ::std::vector;
 
 // Two elements do for an array of equals, such as the parts of the timers.
 template <class T, ::std::size_t>
@@ -28,43 +26,38 @@ class atomic {
 public:
     constexpr atomic(T value = {}) noexcept
         : value_(value), first_(value), run_(::std::is_constant_evaluated() ? 0 : all_runs) {}
-    atomic(const atomic&) = delete;
-    T load(memory_order = {}) const noexcept {
-        const T v = value();
-        schedule.step("load", this);
-        return v;
-    }
-    T operator=(T v) noexcept { return set("store", v), v; }
+    T load(memory_order = {}) const noexcept { return set("load", value(), this); }
     operator T() const noexcept { return load(); }
+    T operator=(T v) noexcept { return set("store", v), v; }
     void store(T v, memory_order = {}) noexcept { set("store", v); }
     T exchange(T v, memory_order = {}) noexcept { return set("exchange", v); }
     T fetch_add(T d, memory_order = {}) noexcept { return set("add", T(value() + d)); }
-    T fetch_sub(T d, memory_order = {}) noexcept { return set("sub", T(value() - d)); }
+    T fetch_sub(T d, memory_order = {}) noexcept { return set("subtract", T(value() - d)); }
     bool compare_exchange_strong(T& expected, T v, memory_order = {}) noexcept {
         const T wanted = expected;
-        expected = set("compare_exchange", value() == wanted ? v : value());
+        expected = set("compare and exchange", value() == wanted ? v : value());
         return expected == wanted;
     }
     void wait(T old, memory_order = {}) const noexcept {
         while (value() == old) schedule.wait(this);
     }
-    void notify_one() noexcept { schedule.wake_one(this), schedule.step("notify_one"); }
+    void notify_one() noexcept { schedule.wake_one(this), set("notify", value()); }
 
 private:
-    static constexpr long all_runs = -1, in_freed_memory = 0x0101010101010101 * Arena::poison;
+    static constexpr long all_runs = -1, freed = 0x5555555555555555;
     T& value() const noexcept {
-        if (run_ == in_freed_memory) schedule.fail("freed memory is used");
-        if (run_ != all_runs && run_ != schedule.runs) value_ = first_;
-        if (run_ != all_runs) run_ = schedule.runs;
+        if (run_ == freed) schedule.fail("freed memory is used");
+        if (run_ != all_runs && ::std::exchange(run_, schedule.runs) != schedule.runs)
+            value_ = first_;
         return value_;
     }
-    T set(const char* operation, T v) noexcept {
+    T set(const char* operation, T v, const void* read = nullptr) const noexcept {
         const T old = ::std::exchange(value(), v);
-        schedule.step(operation);
+        schedule.step(operation, read);
         return old;
     }
     mutable T value_;
-    T first_;
+    const T first_;
     mutable long run_;  // the last one that used it
 };
 
@@ -80,7 +73,7 @@ struct mutex {
 };
 
 struct condition_variable {
-    void notify_one() { schedule.wake_one(this), schedule.step("notify_one"); }
+    void notify_one() { schedule.wake_one(this), schedule.step("notify"); }
     void wait_until(unique_lock<mutex>& lock, time_point until) {
         lock.mutex()->release();
         schedule.wait(this, until);
@@ -89,13 +82,14 @@ struct condition_variable {
     void wait_until(unique_lock<mutex>& lock, time_point until, auto holds) {
         while (!holds() && schedule.now < until) wait_until(lock, until);
     }
-    void wait(unique_lock<mutex>& lock) { wait_until(lock, never); }
-    void wait(unique_lock<mutex>& lock, auto holds) { wait_until(lock, never, holds); }
+    void wait(unique_lock<mutex>& lock, auto... holds) { wait_until(lock, never, holds...); }
 };
 
 struct thread {
     thread() = default;
-    explicit thread(Work work) : fiber(schedule.spawn(::std::move(work), '1', true)) {}
+    explicit thread(Work work) : fiber(schedule.spawn(::std::move(work), '*', false)) {
+        --schedule.blocks;  // the object that it belongs to is never destroyed
+    }
     bool joinable() const { return fiber; }
     const Fiber* get_id() const { return fiber; }
     void join() {
@@ -107,30 +101,24 @@ struct thread {
 
 // The real stop_callback, except that its destructor waits for a callback that another fiber runs.
 template <class F>
-class stop_callback {
-public:
+struct stop_callback {
     stop_callback(const stop_token& token, F f)
-        : call_(::std::move(f)), real_(token, [this] { run(); }) {}
+        : call(::std::move(f)), real(token, [this] { run(); }) {}
     ~stop_callback() {
-        while (runner_ && runner_ != schedule.current) schedule.wait(this);
+        while (runner && runner != schedule.current) schedule.wait(this);
     }
-
-private:
     void run() {
-        runner_ = schedule.current;
-        call_();
-        runner_ = nullptr;
+        runner = schedule.current;
+        call();
+        runner = nullptr;
         schedule.wake_all(this);
     }
-    const Fiber* runner_ = nullptr;
-    const Work call_;
-    const ::std::stop_callback<Work> real_;
+    const Fiber* runner = nullptr;
+    F call;
+    const ::std::stop_callback<Work> real;
 };
 
-inline int atexit(void (*f)()) {
-    schedule.at_exit.push_back(f);
-    return 0;
-}
+inline int atexit(void (*f)()) { return schedule.at_exit.push_back(f), 0; }
 
 namespace this_thread {
 inline const Fiber* get_id() { return schedule.current; }
