@@ -21,16 +21,10 @@ void operator delete(void* p) noexcept {
     if (p < memory.begin() || p >= memory.end()) return std::free(p);
     --schedule.blocks;
 }
-void operator delete(void* p, std::size_t size) noexcept {
-    operator delete(std::memset(p, 0x55, size));
-}
-void operator delete(void* p, std::size_t size, std::align_val_t) noexcept {
-    operator delete(p, size);
-}
+void operator delete(void* p, std::size_t n) noexcept { operator delete(std::memset(p, 0x55, n)); }
 
-// What a compiler calls around the making of a static object. It reads the guard's first byte
-// alone.
-constexpr long long made = 1, being_made = 1 << 8;
+// What a compiler calls around the making of a static object.
+constexpr long long made = 1, being_made = 256;  // the compiler reads the first byte alone
 extern "C" int __cxa_guard_acquire(long long* guard) {
     while (*guard == being_made) schedule.wait(guard);
     if (*guard == made) return 0;

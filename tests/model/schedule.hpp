@@ -19,11 +19,11 @@ namespace model {
 using Work = std::function<void()>;
 using time_point = std::chrono::steady_clock::time_point;
 constexpr time_point never = time_point::max();
+constexpr char service = '*';  // the name of a thread of the header, which need not end
 
 struct Fiber {
-    Work work;
     char name;
-    bool must_end;  // false if the header has started it
+    Work work;
     bool is_done = false;
     const void* waits_for = nullptr;
     time_point wakes_at = never;
@@ -43,6 +43,7 @@ public:
         const long runs_before = runs;
         do {
             run(scenario);
+            if (chosen_ != choices_.size()) fail("the runs of a scenario differ");
             while (!choices_.empty() && choices_.back() == 0) choices_.pop_back();
             if (!choices_.empty()) --choices_.back();
         } while (!choices_.empty());
@@ -58,7 +59,7 @@ public:
     // at_once runs functions, each on a thread of its own. It and pass_time_to return when these
     // have ended, and no thread of the header can go on before time passes.
     void at_once(std::initializer_list<Work> threads) {
-        for (char name = 'A'; const Work& work : threads) spawn(work, name++, true);
+        for (char name = 'A'; const Work& work : threads) spawn(work, name++);
         go_on();
     }
     void pass_time_to(time_point t) {
@@ -91,9 +92,9 @@ public:
         }
         if (!options_.empty()) choose()->waits_for = nullptr;
     }
-    Fiber* spawn(Work work, char name, bool must_end) {
+    Fiber* spawn(Work work, char name) {
         auto& stack = stacks_.at(fibers_.size());
-        Fiber& f = fibers_.emplace_back(Fiber{std::move(work), name, must_end});
+        Fiber& f = fibers_.emplace_back(Fiber{name, std::move(work)});
         f.context = scenario_.context;
         f.context.uc_stack = {stack.data(), 0, stack.size()};
         ::makecontext(&f.context, run_current, 0);
@@ -121,7 +122,6 @@ private:
         scenario();
         is_running = false;
         if (blocks > 0) fail("memory leaks");
-        if (chosen_ != choices_.size()) fail("the runs of a scenario differ");
         for (long long* const guard : static_guards) *guard = 0;
         fibers_.clear(), log_.clear(), static_guards.clear(), at_exit.clear();
     }
@@ -137,7 +137,7 @@ private:
         for (Fiber& f : fibers_) {
             if (can_run(f) && &f != current) options_.push_back(&f);
             if (!can_run(f) && f.wakes_at < (sleeper ? sleeper->wakes_at : never)) sleeper = &f;
-            is_over = is_over && (f.is_done || !f.must_end);
+            is_over = is_over && (f.is_done || f.name == service);
         }
         const bool may_stay = current != &scenario_ && can_run(*current);
         if (sleeper && !(is_over && options_.empty() && !may_stay)) options_.push_back(sleeper);
@@ -154,7 +154,7 @@ private:
         Fiber* const last = std::exchange(current, next);
         ::swapcontext(&last->context, &next->context);
     }
-    // choose begins with the last option, which is to stay.
+    // choose tries the last option first: to stay.
     Fiber* choose() {
         if (options_.size() == 1) return options_[0];
         if (chosen_ == choices_.size()) choices_.push_back(options_.size() - 1);

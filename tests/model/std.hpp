@@ -87,7 +87,7 @@ struct condition_variable {
 
 struct thread {
     thread() = default;
-    explicit thread(Work work) : fiber(schedule.spawn(::std::move(work), '*', false)) {
+    explicit thread(Work work) : fiber(schedule.spawn(::std::move(work), ::model::service)) {
         --schedule.blocks;  // the object that it belongs to is never destroyed
     }
     bool joinable() const { return fiber; }
@@ -103,18 +103,16 @@ struct thread {
 template <class F>
 struct stop_callback {
     stop_callback(const stop_token& token, F f)
-        : call(::std::move(f)), real(token, [this] { run(); }) {}
+        : real(token, [this, f] {
+              runner = schedule.current;
+              f();
+              runner = nullptr;
+              schedule.wake_all(this);
+          }) {}
     ~stop_callback() {
         while (runner && runner != schedule.current) schedule.wait(this);
     }
-    void run() {
-        runner = schedule.current;
-        call();
-        runner = nullptr;
-        schedule.wake_all(this);
-    }
     const Fiber* runner = nullptr;
-    F call;
     const ::std::stop_callback<Work> real;
 };
 
