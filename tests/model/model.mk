@@ -6,7 +6,7 @@ MODEL := $(BUILD)/tests/model/scenarios
 model: $(MODEL)  ## run small scenarios of contexts in every order of their threads' steps
 	$(MODEL) 2
 
-model-long: $(MODEL)  ## the same with one preemption more: an hour
+model-long: $(MODEL)  ## the same with one preemption more: minutes
 	$(MODEL) 3
 
 $(MODEL): $(wildcard tests/model/*.?pp) context.hpp $(BUILD)/flags
