@@ -26,7 +26,7 @@ BUILD ?= build
 PROGRAM := $(if $(filter build,$(BUILD)),context_cancel,$(BUILD)/context_cancel)
 RUN := $(if $(filter /%,$(PROGRAM)),,./)$(PROGRAM)
 NET := $(wildcard net/*.cpp)
-LIBRARY_SOURCES := client.cpp servers.cpp $(NET) $(wildcard flag/*.cpp) trace/timeline.cpp
+LIBRARY_SOURCES := client.cpp servers.cpp $(NET) trace/timeline.cpp
 
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
@@ -98,7 +98,7 @@ TEST_SOURCES := $(wildcard tests/*.cpp)
 TESTS := $(BUILD)/tests/run
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 FAULT_PROGRAMS := $(patsubst tests/faults/%.cpp,$(BUILD)/tests/programs/%,$(wildcard tests/faults/*.cpp))
-STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
+STANDALONE := $(addprefix $(BUILD)/tests/standalone/,c++20 c++23 c++20-bare)
 LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.cpp))
 .PHONY: test library-faults asan tsan mutants plant docs-check
 
@@ -120,10 +120,11 @@ $(FAULT_PROGRAMS): $(BUILD)/tests/programs/%: $(BUILD)/tests/faults/%.o $(call o
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-# context.hpp alone, in two translation units of one program.
+# context.hpp alone, in two translation units of one program; `bare` is without exceptions and RTTI.
 $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/standalone/two.cpp context.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) -std=c++$* $(WARNINGS) $(CPPFLAGS) -I. $(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
+	$(CXX) -std=c++$(*:-bare=) $(if $(filter %-bare,$*),-fno-exceptions -fno-rtti) $(WARNINGS) $(CPPFLAGS) -I. \
+		$(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
 	$@
 
 library-faults: $(LIBRARY_FAULTS)  ## show which known faults the installed cpp-httplib has
@@ -162,7 +163,7 @@ docs-check: $(PROGRAM)  ## check what the texts quote, show and name
 	@tests/docs/check $(wildcard *.md docs/*.md */README.md */*/README.md)
 
 include examples/examples.mk tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
-include $(wildcard examples/exercises/exercises.mk tests/model/model.mk tests/compatibility/compatibility.mk)
+include $(wildcard tests/model/model.mk tests/compatibility/compatibility.mk)
 
 # --- Maintain -------------------------------------------------------------------------------------
 
@@ -170,7 +171,7 @@ ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -prin
 .PHONY: all check format format-check tidy clean help
 
 all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \
-	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS) $(EXERCISE_PROGRAMS)
+	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS)
 all:  ## build all programs but the benchmarks
 
 check:  ## what must pass before you send a change: 5 minutes, no root

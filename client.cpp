@@ -11,11 +11,11 @@ using context::Context;
 // out returns a stream whose lines do not mix with those of another thread.
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
-// call_both calls both servers at once, each on a thread of its own. Both calls share a context,
-// and whichever fails cancels it: that ends the other one, unless that has its answer already.
+// call_both calls both servers at once, each on a thread of its own. Both calls share a context. A
+// call that fails cancels it, and that aborts the other call, unless it has returned already.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
-    auto [ctx, cancel] = context::with_cancel(parent);  // its destructor is Go's defer cancel()
+    auto [ctx, cancel] = context::with_cancel(parent);  // cancel's destructor: Go's defer cancel()
     {
         std::jthread slow([&] {
             const auto err = call_server(ctx, "slow", slow_url);
@@ -29,14 +29,15 @@ void call_both(const Context& parent, const std::string& error_value, const std:
     out() << "done with both" << std::endl;
 }
 
-// call_server calls one server and prints what it says. It returns what went wrong, if anything:
-// its caller then cancels. The answer "error" is an error, too.
+// call_server calls one server and prints the answer. It returns what went wrong, if anything, so
+// that its caller cancels. The answer "error" counts as an error, too.
 std::optional<std::string> call_server(const Context& ctx, const std::string& label,
                                        const std::string& url) {
-    const auto [response, err] = http_get(ctx, url);
-    if (err) {
-        out() << label << ' ' << to_string(err->phase) << " err: " << err->message() << std::endl;
-        return err->message();
+    const auto [response, error] = http_get(ctx, url);
+    if (error) {
+        out() << label << ' ' << to_string(error->phase) << " err: " << error->message()
+              << std::endl;
+        return error->message();
     }
     if (!response.body.empty()) out() << label << " result: " << response.body << std::endl;
     if (response.body == "error") {

@@ -5,18 +5,20 @@ using httplib::Request;
 using httplib::Response;
 
 // slow_server launches a server that answers "Slow response" after `delay`. The handler sleeps on
-// its context, so that the server can close without waiting for the delay.
+// its context, so that the server closes without waiting for the delay.
 TestServer slow_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
-        if (context::sleep_for(ctx, delay)) return;  // the server is closing
+        if (const auto interrupted = context::sleep_for(ctx, delay)) return;
         response.set_content("Slow response", "text/plain");
     };
     return TestServer(parent, answer);
 }
 
-// fast_server launches a server that answers "error" if the query says error=true, otherwise "ok".
-TestServer fast_server(const Context& parent) {
-    const auto answer = [](const Context&, const Request& request, Response& response) {
+// fast_server launches a server that answers after `delay`, too: "error" if the query says
+// error=true, otherwise "ok".
+TestServer fast_server(const Context& parent, context::duration delay) {
+    const auto answer = [delay](const Context& ctx, const Request& request, Response& response) {
+        if (const auto interrupted = context::sleep_for(ctx, delay)) return;
         if (request.get_param_value("error") == "true") {
             response.set_content("error", "text/plain");
             return;

@@ -4,6 +4,6 @@
 #include "net/test_server.hpp"
 
 TestServer slow_server(const context::Context& parent, context::duration delay);
-TestServer fast_server(const context::Context& parent);
+TestServer fast_server(const context::Context& parent, context::duration delay);
 
 #endif  // SERVERS_HPP

@@ -1,10 +1,7 @@
-// cancel_twice: what a CancelFunc does when it is called, called again, forgotten, or dropped.
+// cancel_twice: a CancelFunc that is called, called again, forgotten, dropped too early, and kept.
 //
-// In Go a forgotten cancel leaks: the child stays in its parent's list, and its timer runs, until
-// the parent ends or the time is over. Here the destructor of the CancelFunc cancels, so it cannot
-// be forgotten. But it can be dropped too early.
-//
-// Before: listeners.cpp. Next: tree.cpp shows whom a cancel reaches.
+// In Go a forgotten cancel leaks: until its deadline or the end of its parent, the child stays in
+// the parent's list and its timer runs. Here the destructor of the CancelFunc cancels.
 #include <iostream>
 #include <string>
 #include <vector>
@@ -30,8 +27,8 @@ int main() {
         forgotten.push_back(child);
     }
     std::erase_if(forgotten, [](const Context& child) { return !child.err(); });
-    std::cout << "forgotten:              " << forgotten.size() << " of 1000 are over, not "
-              << "waiting for their hour\n";
+    std::cout << "forgotten:              " << forgotten.size() << " of 1000 are done; none waits "
+              << "for its hour\n";
 
     const Context dropped = context::with_timeout(context::background(), 1h).ctx;
     std::cout << "dropped with the line:  " << state(dropped) << '\n';

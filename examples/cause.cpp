@@ -1,7 +1,5 @@
-// cause: not only that a context was cancelled, but why. err() stays one of two; cause() is what
-// the one who cancelled had to say.
-//
-// Before: four_questions.cpp. Next: monitor.cpp says when the work has really stopped.
+// cause: not only that a context was cancelled, but why. err() is one of two error codes; cause()
+// is the one that was given to cancel().
 #include <iostream>
 #include <thread>
 
@@ -13,7 +11,7 @@ static std::error_code write_file() { return std::make_error_code(std::errc::no_
 
 static void upload(const Context& ctx) {
     context::wait(ctx);
-    std::cout << "upload stopped: " << ctx.err().message() << '\n'
+    std::cout << "upload aborted: " << ctx.err().message() << '\n'
               << "the reason:     " << context::cause(ctx).message() << '\n';
     if (context::cause(ctx) == std::errc::no_space_on_device) {
         std::cout << "so:             free some space, then try again\n";

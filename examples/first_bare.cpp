@@ -1,7 +1,5 @@
-// first_bare: a query goes to all replicas and the first answer wins. The others are not told, and
-// work on for nobody.
-//
-// Before: monitor.cpp. Next: first.cpp tells them.
+// first_bare: a query goes to all replicas, and the first answer wins. Nothing tells the others, so
+// they work on for nobody. first.cpp cancels them.
 #include <atomic>
 #include <functional>
 #include <future>
@@ -12,14 +10,11 @@
 #include <thread>
 #include <vector>
 
-#include "flag/command_line.hpp"
-#include "flag/duration.hpp"
-
 using namespace std::chrono_literals;
 
 using Search = std::function<std::string(const std::string& query)>;
 
-// first returns the answer of the replica that is the first to have one. Its threads outlive it.
+// first returns the first answer that a replica gives. Its threads outlive it.
 static std::string first(const std::string& query, const std::vector<Search>& replicas) {
     struct Race {
         std::atomic<bool> won{false};
@@ -35,12 +30,7 @@ static std::string first(const std::string& query, const std::vector<Search>& re
     return race->answer.get_future().get();
 }
 
-int main(int argc, char** argv) {
-    std::chrono::nanoseconds slow = 2s;
-    CLI::App app("The first answer wins, and the others work on.", "first_bare");
-    add_duration(app, "--slow", slow, "how long the slow replicas take [2s]");
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
-
+int main() {
     static std::latch at_work(3);
     static std::atomic<int> finished = 0;
     const auto replica = [](const std::string& name, std::chrono::nanoseconds takes) {
@@ -51,8 +41,8 @@ int main(int argc, char** argv) {
             return name + " found " + query;
         };
     };
-    const std::vector<Search> replicas{replica("tokyo", slow), replica("here", 20ms),
-                                       replica("mars", slow)};
+    const std::vector<Search> replicas{replica("tokyo", 2s), replica("here", 20ms),
+                                       replica("mars", 2s)};
     std::cout << first("gopher", replicas) << std::endl;
     std::cout << "still at work: " << 3 - finished << std::endl;
     at_work.wait();

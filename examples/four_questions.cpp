@@ -1,6 +1,4 @@
 // four_questions: what each kind of context answers to done(), err(), deadline() and value().
-//
-// Before: tree.cpp. Next: cause.cpp asks a fifth one: why?
 #include <chrono>
 #include <iostream>
 #include <string>

@@ -1,6 +1,4 @@
-// listeners: five threads wait on one context, and one call lets them all go.
-//
-// Before: worker.cpp ends by a timeout. Next: cancel_twice.cpp looks closer at the CancelFunc.
+// listeners: five threads wait on one context, and one call wakes them all.
 #include <iostream>
 #include <latch>
 #include <syncstream>

@@ -1,15 +1,12 @@
 // middleware: a layer around a handler gives its context a value and a deadline. The handler, and
-// the logic that it calls, find both without knowing who put them there.
+// the logic that it calls, find both there and need not know of the layer.
 //
-// In Go the context is hidden in the request, http.Request.Context(); here a handler takes it.
-//
-// Before: lazy_server.cpp. Next: service_caller.cpp calls from one server to another.
+// In Go the context is hidden in the request, http.Request.Context(). Here a handler takes it as a
+// parameter.
 #include <csignal>
 #include <iostream>
 #include <stdexcept>
 
-#include "flag/command_line.hpp"
-#include "flag/duration.hpp"
 #include "net/test_server.hpp"
 
 using namespace std::chrono_literals;
@@ -32,9 +29,10 @@ struct Answer {
     std::error_code err;
 };
 
-// logic is the part that knows nothing of HTTP. What is "slow" takes an hour.
+// logic is the part that knows nothing of HTTP. Data that is "slow" takes it an hour.
 static Answer logic(const Context& ctx, const std::string& data) {
-    if (const auto err = context::sleep_for(ctx, data == "slow" ? 1h : 0h)) return {"", err};
+    const std::error_code interrupted = context::sleep_for(ctx, data == "slow" ? 1h : 0h);
+    if (interrupted) return {"", interrupted};
     const std::string* const name = ctx.value(user);
     return {(name ? *name : "somebody") + " said " + data, {}};
 }
@@ -51,14 +49,9 @@ static void handle(const Context& ctx, const Request& request, Response& respons
     answer(200, result);
 }
 
-int main(int argc, char** argv) {
-    context::duration limit = 1s;
-    CLI::App app("A value and a deadline for every handler.", "middleware");
-    add_duration(app, "--limit", limit, "how long a request may take [1s]");
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
-
+int main() {
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
-    const TestServer server(context::background(), middleware(limit, handle));
+    const TestServer server(context::background(), middleware(1s, handle));
     for (const std::string form : {"data=hello", "date=hello", "data=slow"}) {
         httplib::Client client(server.url());
         client.set_read_timeout(2h);  // the server limits the time

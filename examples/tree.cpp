@@ -1,6 +1,4 @@
-// tree: a cancelled context takes all that was derived from it along, and nothing else.
-//
-// Before: cancel_twice.cpp. Next: four_questions.cpp asks contexts of each kind what they know.
+// tree: when a context is cancelled, so are all contexts derived from it, and no others.
 #include <iostream>
 #include <string>
 

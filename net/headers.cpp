@@ -1,40 +1,69 @@
 #include "net/headers.hpp"
 
-#include <strings.h>
-
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 
 #include "net/url.hpp"
 
+namespace {
+
+using std::string_view;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_word(string_view a, string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
+
+bool is_token(string_view name) {
+    constexpr string_view token =
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    return !name.empty() && name.find_first_not_of(token) == string_view::npos;
+}
+
+bool is_value(string_view value) {
+    constexpr string_view blanks = " \t";
+    const auto is_control = [](unsigned char c) { return (c < ' ' && c != '\t') || c == 127; };
+    if (value.empty()) return true;
+    return blanks.find(value.front()) == string_view::npos &&
+           blanks.find(value.back()) == string_view::npos &&
+           std::ranges::none_of(value, is_control);
+}
+
+// is_http_gets returns whether the header says where a request ends, whom it is for, or what
+// becomes of its connection.
+bool is_http_gets(string_view name) {
+    constexpr std::array<string_view, 8> names = {
+        "Connection", "Content-Length",    "Expect", "Host", "TE",
+        "Trailer",    "Transfer-Encoding", "Upgrade"};
+    return std::ranges::any_of(names, [&](string_view own) { return same_word(own, name); });
+}
+
+}  // namespace
+
 bool HeaderNameLess::operator()(const std::string& a, const std::string& b) const {
-    return ::strcasecmp(a.c_str(), b.c_str()) < 0;
+    return std::ranges::lexicographical_compare(a, b, {}, lower, lower);
 }
 
 std::string bad_header(const Headers& headers) {
-    constexpr std::string_view token =
-        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    constexpr std::string_view blanks = " \t";
-    const auto is_control = [](unsigned char c) { return (c < ' ' && c != '\t') || c == 127; };
     for (const auto& [name, value] : headers) {
-        if (name.empty() || name.find_first_not_of(token) != std::string::npos) {
-            return "invalid header name " + quote(name);
-        }
-        if (std::ranges::any_of(value, is_control) || value.find_first_of(blanks) == 0 ||
-            (!value.empty() && value.find_last_of(blanks) == value.size() - 1)) {
-            return "invalid value for header " + quote(name);
-        }
+        if (!is_token(name)) return "invalid header name " + quote(name);
+        if (!is_value(value)) return "invalid value for header " + quote(name);
+        if (is_http_gets(name)) return "a caller may not set the header " + quote(name);
     }
     return {};
 }
 
 BodyLength body_length(const Headers& headers) {
+    for (const auto& [name, value] : headers) {
+        if (!is_token(name)) return {std::nullopt, "invalid header name " + quote(name)};
+    }
     const auto [coding, end_of_codings] = headers.equal_range("Transfer-Encoding");
     if (coding != end_of_codings) {
         const bool single = std::next(coding) == end_of_codings;
-        if (single && ::strcasecmp(coding->second.c_str(), "chunked") == 0) return {};
+        if (single && same_word(coding->second, "chunked")) return {};
         return {std::nullopt, "unsupported Transfer-Encoding " + quote(coding->second)};
     }
     BodyLength length;

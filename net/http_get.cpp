@@ -1,13 +1,18 @@
 #include "net/http_get.hpp"
 
 #include <httplib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <stop_token>
 #include <system_error>
 #include <utility>
 
 #include "net/http_trace.hpp"
+#include "net/lookup.hpp"
+#include "net/plain_locale.hpp"
 #include "net/socket_stop.hpp"
 #include "net/url.hpp"
 
@@ -16,18 +21,169 @@ namespace {
 using Phase = HttpError::Phase;
 using Step = HttpEvent::Step;
 
-// The context is the only time limit: the library's own are as far away as its poll() can count,
-// which is 2^31 ms.
-constexpr std::chrono::days no_limit{24};
+// get does what http_get promises, but for the first and the last event of the trace. It sets
+// `aborted` if the call returned because ctx is done.
+HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
+               HttpTracer& trace, bool& aborted);
 
-// A 304 has no body, whatever length it declares. cpp-httplib 0.11 would wait for one: take_head
-// ends the call instead.
-constexpr int not_modified = 304;
+}  // namespace
+
+HttpResult http_get(const context::Context& ctx, const std::string& url,
+                    const HttpOptions& options) {
+    HttpTracer trace(ctx, url);
+    trace(Step::call_started);
+    bool aborted = false;
+    HttpResult result = get(ctx, url, options, trace, aborted);
+    if (aborted) {
+        trace.stopped(Step::call_stopped);
+        trace(Step::call_aborted);
+    } else {
+        trace(result.error ? Step::call_failed : Step::call_returned);
+    }
+    return result;
+}
+
+namespace {
+
+// Answer collects what the library reads, on the thread of the call. When take_head or take_body
+// returns false, the library stops reading.
+struct Answer {
+    explicit Answer(std::size_t max) : max_body(max) {}
+
+    bool take_head(const httplib::Response& head);
+    bool take_body(const char* data, std::size_t size);
+
+    const std::size_t max_body;
+    Phase phase = Phase::response;  // `read` once the headers are accepted
+    HttpResponse response;
+    BodyLength length;
+    bool complete = false;  // it cannot have a body
+    std::string error;      // why it is refused; empty if it is not
+};
+
+void configure(httplib::Client& client);
+httplib::Headers request_headers(const HttpOptions& options, const Url& url);
+std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
+                          bool has_socket);
+
+HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
+               HttpTracer& trace, bool& aborted) {
+    const auto failed = [&url](Phase phase, std::string reason) {
+        return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
+    };
+
+    const auto [address, unparsable] = parse_url(url);
+    if (!unparsable.empty()) return failed(Phase::request, unparsable);
+    if (std::string bad = bad_header(options.headers); !bad.empty()) {
+        return failed(Phase::response, std::move(bad));
+    }
+    const auto [addresses, unknown] = lookup(ctx, address.host);
+    if (const std::error_code err = ctx.err()) {
+        aborted = true;
+        return failed(Phase::response, err.message());
+    }
+    if (!unknown.empty()) return failed(Phase::response, unknown);
+
+    // The order of these three matters. The callback is registered before there is a connection:
+    // SocketStop remembers a stop that comes early. Locals are destroyed in reverse, and the
+    // destructor of on_done waits for a callback that is running: so the callback has its socket.
+    SocketStop socket;
+    const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels, or here
+        trace.stopped(Step::call_stopped);              // before the server can learn of it
+        socket.stop();
+    });
+    httplib::Client client(address.host, address.port);
+    configure(client);
+    bool has_socket = false;
+    client.set_socket_options([&](int fd) {  // for each address, before it connects
+        has_socket = true;
+        socket.watch(fd);
+        trace(Step::connecting);
+    });
+
+    Answer answer(options.max_body);
+    const auto take_head = [&](const httplib::Response& head) {
+        trace(Step::got_response);
+        return answer.take_head(head);
+    };
+    const auto take_body = [&](const char* data, std::size_t size) {
+        return answer.take_body(data, size);
+    };
+    const httplib::Headers headers = request_headers(options, address);
+    httplib::Result result(nullptr, httplib::Error::Connection);
+    for (const std::string& ip : addresses) {
+        const PlainLocale plain;
+        client.set_hostname_addr_map({{address.host, ip}});
+        result = client.Get(address.target, headers, take_head, take_body);
+        if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
+    }
+
+    // The order of these questions matters: more than one may have a reason, and the first is the
+    // true one. The context comes before all: the library reports a stop as any error or, where no
+    // length was declared, as a success.
+    if (const std::error_code err = ctx.err()) {
+        aborted = true;
+        return failed(answer.phase, err.message());
+    }
+    // A socket that could not be watched was shut down by us; to the library it did not connect.
+    if (socket.error()) {
+        return failed(answer.phase, "could not watch the socket: " + socket.error().message());
+    }
+    // The library does not show take_head a 204.
+    if (result && answer.response.status == 0) take_head(*result);
+    // An answer that was refused, or that was complete, was broken off by us; the library calls
+    // that an error.
+    if (!answer.error.empty()) return failed(answer.phase, answer.error);
+    if (answer.complete) return {std::move(answer.response), std::nullopt};
+    if (!result) {
+        return failed(answer.phase,
+                      why_it_failed(result.error(), answer, addresses.back(), has_socket));
+    }
+    // Some versions of the library take a body for whole that is shorter than declared.
+    const std::size_t size = answer.response.body.size();
+    if (answer.length.declared.value_or(size) != size) {
+        return failed(answer.phase,
+                      why_it_failed(httplib::Error::Read, answer, addresses.back(), has_socket));
+    }
+    return {std::move(answer.response), std::nullopt};
+}
+
+bool Answer::take_head(const httplib::Response& head) {
+    response.status = head.status;
+    response.headers = {head.headers.begin(), head.headers.end()};
+    length = body_length(response.headers);
+    error = length.error;
+    if (head.status < 200) error = "unsupported interim answer " + std::to_string(head.status);
+    if (!error.empty()) return false;
+    // They have no body, whatever length they declare: cpp-httplib 0.11 would wait for that of a
+    // 304.
+    complete = head.status == 204 || head.status == 304;
+    if (complete) return false;
+    phase = Phase::read;
+    if (length.declared.value_or(0) <= max_body) return true;
+    error = "body is longer than " + std::to_string(max_body) + " bytes";
+    return false;
+}
+
+bool Answer::take_body(const char* data, std::size_t size) {
+    if (size > max_body - response.body.size()) {
+        error = "body is longer than " + std::to_string(max_body) + " bytes";
+        return false;
+    }
+    response.body.append(data, size);
+    return true;
+}
 
 void configure(httplib::Client& client) {
-    client.set_connection_timeout(no_limit);
+    // The context is the only time limit: the library's own are as far away as its poll() can
+    // count, which is 2^31 ms.
+    constexpr std::chrono::days no_limit{24};
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);
+    // That of a connect is given in microseconds: half an hour, and Linux gives up after two
+    // minutes. For one in whole seconds some builds of the library call getaddrinfo_a, even for an
+    // address: that would wait behind the lookups of others.
+    client.set_connection_timeout(0, 2'000'000'000);
     client.set_decompress(false);
     // Send the target as it is. Versions of the library differ in the name of the option; of a
     // generic lambda only the branch that exists is compiled.
@@ -40,98 +196,37 @@ void configure(httplib::Client& client) {
     }(client);
 }
 
-std::string reason_of(httplib::Error error, Phase phase, std::size_t received) {
+httplib::Headers request_headers(const HttpOptions& options, const Url& url) {
+    httplib::Headers headers(options.headers.begin(), options.headers.end());
+    headers.emplace("Host", host_header(url));  // the library's own lacks the brackets of IPv6
+    return headers;
+}
+
+// why_no_socket tries to make a socket, because the library does not say why it has none.
+std::string why_no_socket(const std::string& ip) {
+    const bool v6 = ip.find(':') != std::string::npos;
+    const int another = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (another < 0) return "could not make a socket: " + std::generic_category().message(errno);
+    ::close(another);
+    return "could not connect";
+}
+
+std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
+                          bool has_socket) {
     switch (error) {
         case httplib::Error::Connection:
-            return "could not connect";
+            return has_socket ? "could not connect" : why_no_socket(ip);
         case httplib::Error::Write:
             return "could not send the request";
         case httplib::Error::Read:
-            if (phase == Phase::response) return "connection ended without a valid response";
-            return "body ended early, after " + std::to_string(received) + " bytes";
+            if (answer.phase == Phase::read) {
+                return "body ended early, after " + std::to_string(answer.response.body.size()) +
+                       " bytes";
+            }
+            return "the answer ended early, or has a line that cpp-httplib cannot read";
         default:
             return httplib::to_string(error);
     }
-}
-
-// get does what http_get promises. It tells of what lies between the first and the last step, and
-// sets `aborted` if it is the context that ended the call.
-HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& tell, bool& aborted) {
-    const auto failed = [&url](Phase phase, std::string reason) {
-        return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
-    };
-
-    const auto [address, unparsable] = parse_url(url);
-    if (!unparsable.empty()) return failed(Phase::request, unparsable);
-    if (std::string bad = bad_header(options.headers); !bad.empty()) {
-        return failed(Phase::response, std::move(bad));
-    }
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(Phase::response, err.message());
-    }
-
-    httplib::Client client(address.host, address.port);
-    configure(client);
-    SocketStop socket;
-    client.set_socket_options([&](int fd) {  // before it connects
-        socket.watch(fd);
-        tell(Step::connecting);
-    });
-    // Runs on the thread that cancels, or here and now if ctx has just ended.
-    const std::stop_callback on_done(ctx.done(), [&] {
-        socket.stop();
-        tell.stopped(Step::call_stopped);
-    });
-
-    Phase phase = Phase::response;
-    HttpResponse response;
-    BodyLength length;
-    bool too_long = false;
-    const auto keep_head = [&](const httplib::Response& head) {
-        tell(Step::got_response);
-        response.status = head.status;
-        response.headers = {head.headers.begin(), head.headers.end()};
-    };
-    const auto take_head = [&](const httplib::Response& head) {
-        keep_head(head);
-        if (head.status == not_modified) return false;
-        if (head.status < 200) {
-            length.error = "unsupported interim answer " + std::to_string(head.status);
-            return false;
-        }
-        length = body_length(response.headers);
-        if (!length.error.empty()) return false;
-        phase = Phase::read;
-        too_long = length.declared.value_or(0) > options.max_body;
-        return !too_long;
-    };
-    const auto take_body = [&](const char* data, std::size_t size) {
-        too_long = size > options.max_body - response.body.size();
-        if (!too_long) response.body.append(data, size);
-        return !too_long;
-    };
-    const httplib::Result result = client.Get(
-        address.target, {options.headers.begin(), options.headers.end()}, take_head, take_body);
-
-    // The library reports a stop as an error or, where no length was declared, as a success.
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(phase, err.message());
-    }
-    if (socket.error()) return failed(phase, socket.error().message());
-    if (response.status == not_modified) return {std::move(response), std::nullopt};
-    if (!length.error.empty()) return failed(phase, length.error);
-    if (too_long) {
-        return failed(phase, "body is longer than " + std::to_string(options.max_body) + " bytes");
-    }
-    if (!result) return failed(phase, reason_of(result.error(), phase, response.body.size()));
-    if (length.declared.value_or(response.body.size()) != response.body.size()) {
-        return failed(phase, reason_of(httplib::Error::Read, phase, response.body.size()));
-    }
-    if (response.status == 0) keep_head(*result);  // a 204: take_head was not called
-    return {std::move(response), std::nullopt};
 }
 
 }  // namespace
@@ -158,19 +253,4 @@ std::string HttpError::message() const {
             break;
     }
     return reason;
-}
-
-HttpResult http_get(const context::Context& ctx, const std::string& url,
-                    const HttpOptions& options) {
-    HttpTracer tell(ctx, url);
-    tell(Step::call_started);
-    bool aborted = false;
-    HttpResult result = get(ctx, url, options, tell, aborted);
-    if (aborted) {
-        tell.stopped(Step::call_stopped);
-        tell(Step::call_aborted);
-    } else {
-        tell(result.error ? Step::call_failed : Step::call_returned);
-    }
-    return result;
 }

@@ -1,5 +1,4 @@
-// What Go's http.NewRequestWithContext, Client.Do and io.ReadAll are together: a GET that a context
-// can stop.
+// An HTTP GET that a context can abort. (In Go: http.NewRequestWithContext, Client.Do, io.ReadAll.)
 #ifndef NET_HTTP_GET_HPP
 #define NET_HTTP_GET_HPP
 
@@ -11,7 +10,7 @@
 #include "net/headers.hpp"
 
 struct HttpOptions {
-    Headers headers;                               // sent with the request
+    Headers headers;                               // sent with the request; see bad_header
     std::size_t max_body = std::size_t{64} << 20;  // bytes; a longer body is an error
 };
 
@@ -21,15 +20,17 @@ struct HttpResponse {
     std::string body;
 };
 
-// HttpError says where a call ended, and why.
+// HttpError says how far a call came, and why it failed.
 struct HttpError {
-    // Phase says how far the call came: `request`, the URL cannot be used, and nothing was sent;
-    // `response`, it had no usable headers of an answer; `read`, it was reading the body.
-    enum class Phase { request, response, read };
+    enum class Phase {
+        request,   // the URL cannot be used; nothing was sent
+        response,  // it failed before it had the headers of an answer, perhaps before it connected
+        read,      // it had the headers, and failed while it read the body
+    };
 
     Phase phase;
     std::string url;
-    std::string reason;  // the message of ctx.err() if the context ended the call
+    std::string reason;  // if the context aborted the call, the message of ctx.err()
 
     // message is what Go prints for it: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
     std::string message() const;
@@ -48,24 +49,33 @@ struct [[nodiscard]] HttpResult {
     std::optional<HttpError> error;
 };
 
-// http_get sends a GET and reads the answer, whatever its status from 200 on, on the calling
-// thread. When ctx ends, it returns at once, whether it is connecting, sending, waiting or reading,
-// but not while it looks up a host name; the thread that cancels only shuts a socket down. The
-// connection is then reset, so that the server hears of it even while it waits to send. After
-// the last byte ctx is asked once more: if it has ended, the answer is dropped, and the error is
-// that of the context; if it ends later, the answer stands. There is no other time limit (below 24
-// days).
+// http_get sends a GET and reads the answer, on the calling thread. It returns any answer with a
+// status from 200 on. If memory runs out, it throws std::bad_alloc, or returns an error where the
+// library catches that.
 //
-// A body that is shorter than declared is an error, and so is one that is longer than
-// options.max_body: no more than that is kept. One with neither a declared length nor
-// chunks ends with its connection; then only a reset shows that it was cut off.
+// When ctx is done, http_get returns at once. That holds while it looks up the host, connects,
+// sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. The
+// thread that cancels only resets the connection, so that the server learns of it even while it
+// waits to send. After the last byte http_get asks ctx once more: if it is done by then, the answer
+// is dropped. There is no other time limit below half an hour to connect, and 24 days to wait for a
+// byte.
 //
-// If memory runs out, it throws std::bad_alloc, or returns an error where the library catches that.
+// The addresses of the host are tried one after the other, until one accepts a connection.
 //
-// If ctx carries an HttpTrace, that is told of each step: see net/http_trace.hpp.
+// A body is an error if it is shorter than declared, or longer than options.max_body. No more than
+// that is kept. A body with neither a declared length nor chunks ends with its connection; then
+// only a reset shows that it was cut off, and with cpp-httplib 0.14.3 to 0.18 nothing does. An
+// answer is an error if the library shows a header in it that another reader could take for another
+// length: see body_length. It is an error, too, if it begins with an interim answer other than a
+// bare 100, or has a line that the library cannot read, such as a header over 8 KiB. What the
+// library hides is in tests/library_faults.
 //
-// It follows no redirects, opens a connection for each call, and decodes no Content-Encoding. The
-// process must ignore SIGPIPE: a send to a connection that its peer has closed, or that a stop has
+// The request has the path and query of the URL as they stand, but for cpp-httplib 0.24 to 0.48,
+// which decodes a query and encodes it again. If ctx carries an HttpTrace, http_get calls it at
+// each step: see net/http_trace.hpp.
+//
+// http_get follows no redirects, opens a connection for each call, and decodes no Content-Encoding.
+// The process must ignore SIGPIPE: a send to a connection that its peer has closed, or that was
 // shut down, would end it.
 HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options = {});

@@ -1,5 +1,9 @@
-// What Go has in net/http/httptrace: a context can carry a function that is told what http_get and
-// TestServer do. Whoever calls or is called does not know of it.
+// A function, carried by a context, that is told what http_get and TestServer do. Neither the
+// caller nor the called knows of it. (In Go: net/http/httptrace.)
+//
+// Four names: an HttpEvent is one step; an HttpTrace is a function that is told of steps;
+// http_trace is the key under which a context carries one; an HttpTracer calls the one that a
+// context carries.
 #ifndef NET_HTTP_TRACE_HPP
 #define NET_HTTP_TRACE_HPP
 
@@ -9,23 +13,25 @@
 
 #include "context.hpp"
 
-// HttpEvent is one step of a call or of a server. It is told on the thread that causes it; what it
+// HttpEvent is one step of a call or of a server. It is told on the thread that causes it. What it
 // refers to is valid until the HttpTrace returns.
 struct HttpEvent {
     enum class Step {
-        // Of http_get: first `call_started`, last, unless it throws, one of the last three.
+        // Of http_get. The first is `call_started`. The last, unless it throws, is one of the last
+        // three.
         call_started,
         connecting,    // it has a socket, to connect and then to send on; again for another address
         got_response,  // the headers of the answer have arrived
-        call_stopped,  // its context has ended: on the thread that ends it, or when it is seen
+        call_stopped,  // its context is done: on the thread that cancels, or when it is seen
         call_returned,
         call_failed,
-        call_aborted,  // failed because its context has ended; after `call_stopped`
+        call_aborted,  // it failed because its context is done; after `call_stopped`
 
-        // Of TestServer. A request that it refuses, without a handler, is not told of.
+        // Of TestServer. A request that it refuses without a handler is no step.
         listening,
         got_request,
-        handler_stopped,   // its context has ended: on the thread that ends it, or when it returns
+        handler_stopped,   // its client's context is done: on the thread that cancels, and before
+                           // the handler wakes; or when the handler returns
         handler_returned,  // and the answer is about to be sent; not if it throws
         closing,
         closed,
@@ -33,19 +39,20 @@ struct HttpEvent {
 
     Step step;
     const std::string& url;       // of the call, or TestServer::url()
-    const context::Context& ctx;  // of the call, of the server, or the parent of the handler's
+    const context::Context& ctx;  // of the call, of the server, or of the handler's client
 };
 
-// HttpTrace is the function. It is called on many threads, also on several at once, and in the
-// middle of a cancel: it must be quick and must not throw.
+// HttpTrace is called on many threads, on several at once too, and in the middle of a cancel: it
+// must be quick and must not throw.
 using HttpTrace = std::function<void(const HttpEvent&)>;
 
-// http_trace is the key: after with_value(parent, http_trace, f) f is called for all calls made
-// with that context, and for a TestServer whose parent it is, including the calls of its handlers.
-// An inner trace replaces an outer one; an empty function switches it off.
+// http_trace: after with_value(parent, http_trace, f), f is told of all calls made with that
+// context, and of a TestServer whose parent it is, including the calls of its handlers. An inner
+// trace replaces an outer one; an empty function switches it off.
 inline const context::Key<HttpTrace> http_trace{"http trace"};
 
-// HttpTracer calls the function of a context, if it has one. Both `ctx` and `url` must outlive it.
+// HttpTracer calls the HttpTrace of a context, if that has one. Both `ctx` and `url` must outlive
+// it.
 class HttpTracer {
 public:
     HttpTracer(const context::Context& ctx, const std::string& url)

@@ -11,16 +11,14 @@
 #include <mutex>
 #include <system_error>
 
-// SocketStop lets one thread end what another does on a socket, by shutting it down: a connect, a
-// read or a write that is under way ends. A connect or a write that begins later fails; a read gets
-// what has arrived, then the end of the stream, which can look like success. stop() blocks for no
-// longer than the system calls take.
+// SocketStop lets one thread end what another does on a socket. stop() resets the connection: a
+// connect, a read or a write that is under way ends, and one that begins later fails. A read may
+// also get the end of the stream, which can look like success. The peer learns of the reset at
+// once, or when both the owner and SocketStop have closed the socket. stop() blocks for no longer
+// than its system calls take.
 //
-// Once both its owner and SocketStop have closed it, a socket that was stopped resets its
-// connection, so that the peer learns at once that nobody listens any more.
-//
-// It shuts down its own duplicate of the descriptor. The owner of the original may close that at
-// any time, and its number may then be reused for another file.
+// It stops its own duplicate of the descriptor. The owner of the original may close that at any
+// time, and its number may then be reused for another file.
 //
 // cpp-httplib's own Client::stop() cannot serve: before the socket is there it has no effect, and
 // while the socket connects it blocks its caller. See examples/pitfalls/stop_before_get.cpp and
@@ -39,42 +37,50 @@ public:
         release();
         duplicate_ = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
         if (duplicate_ < 0) error_ = {errno, std::generic_category()};
-        if (stopped_ || error_) shut_down(socket);
+        if (stopped_ || error_) end(socket);
     }
 
-    // stop shuts down the socket, and each one that is watched later. Any thread may call it.
+    // stop ends what is done on the socket, and on each one that is watched later. Any thread may
+    // call it.
     void stop() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
-        if (duplicate_ >= 0) shut_down(duplicate_);
+        if (duplicate_ >= 0) end(duplicate_);
     }
 
-    // error is set if a socket could not be watched; that one, and each one after it, is shut down.
+    // error is set if a socket could not be watched; that one, and each one after it, is stopped.
     // Ask it on the thread of the request.
     std::error_code error() const { return error_; }
 
 private:
-    // The reading side first: that wakes a blocked reader before the kernel sends the end of the
-    // stream to the peer.
+    // The reading side first, because that wakes a blocked reader at once: it wakes up while this
+    // thread resets the connection.
     //
-    // Linux does not shut a socket down that has not begun to connect (ENOTCONN), and it could
-    // still connect later. A socket that listens cannot: so it is bound to loopback and listens
-    // there, until it is closed.
-    //
-    // A close that resets is an option of the socket, SO_LINGER with a time of 0 (socket(7)). After
-    // an ordinary close a peer that waits for room to send hears nothing: Linux does not tell it of
-    // new room once the reading side is shut down, and answers none of its questions during the
-    // minute of TIME_WAIT.
-    static void shut_down(int socket) {
-        constexpr linger reset{.l_onoff = 1, .l_linger = 0};
-        ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    // A socket that has not begun to connect cannot be shut down (ENOTCONN), and could still
+    // connect later. A socket that listens can no longer connect. So this one listens until it is
+    // closed, on loopback, so that no other host can reach it.
+    static void end(int socket) {
         if (::shutdown(socket, SHUT_RD) == 0) {
-            ::shutdown(socket, SHUT_WR);
-            return;
+            reset(socket);
+        } else if (errno == ENOTCONN) {
+            if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
+            // It has begun to connect meanwhile.
+            if (::shutdown(socket, SHUT_RDWR) == 0) reset(socket);
         }
-        if (errno != ENOTCONN) return;
-        if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
-        ::shutdown(socket, SHUT_RDWR);  // it has begun to connect meanwhile
+    }
+
+    // A connect to no address resets the connection (connect(2), AF_UNSPEC). An ordinary shutdown
+    // would leave a peer without news that waits for room to send: once the reading side is shut
+    // down, Linux announces no more room, and it answers no probes in the minute of TIME_WAIT.
+    //
+    // Linux 6.4 and 6.5 refuse that (EBUSY) while a call waits on the socket. Then the close resets
+    // the connection: SO_LINGER with a time of 0, socket(7).
+    static void reset(int socket) {
+        constexpr sockaddr no_address{.sa_family = AF_UNSPEC, .sa_data = {}};
+        if (::connect(socket, &no_address, sizeof no_address) == 0) return;
+        constexpr linger at_close{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_close, sizeof at_close);
+        ::shutdown(socket, SHUT_WR);
     }
 
     static bool bind_to_loopback(int socket) {

@@ -1,203 +1,425 @@
 #include "net/test_server.hpp"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <exception>
-#include <future>
+#include <map>
 #include <mutex>
-#include <stdexcept>
 #include <stop_token>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "net/connection.hpp"
 #include "net/http_trace.hpp"
-
-using namespace std::chrono_literals;
+#include "net/plain_locale.hpp"
+#include "net/signals_blocked.hpp"
 
 namespace {
 
 using Step = HttpEvent::Step;
 
-// Workers are the threads that serve connections. The library's own ThreadPool hangs or ends the
-// process if one of its threads cannot be started, or if memory runs out.
-class Workers : public httplib::TaskQueue {
+constexpr const char* host = "127.0.0.1";
+
+int checked(int result) {
+    if (result >= 0) return result;
+    throw std::system_error(errno, std::generic_category(), "cannot listen on 127.0.0.1");
+}
+
+// watch adds a descriptor to an epoll, or modifies how it is watched there; the epoll reports it as
+// `key`. It returns a negative number if that fails.
+int watch(const Descriptor& epoll, int operation, int number, std::uint32_t events,
+          std::int64_t key) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = static_cast<std::uint64_t>(key);
+    return ::epoll_ctl(epoll.number(), operation, number, &event);
+}
+
+// unwatch must come before the close: where a fork() has copied the descriptor, the epoll goes on
+// reporting one that is only closed.
+void unwatch(const Descriptor& epoll, int number) {
+    ::epoll_ctl(epoll.number(), EPOLL_CTL_DEL, number, nullptr);
+}
+
+// Exchange is a request and its answer, as the library sees them: it reads and writes the
+// connection by functions whose names depend on its version.
+class Exchange : public httplib::Stream {
 public:
-    explicit Workers(std::size_t count) {
-        while (threads_.size() < count) {
-            threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    Exchange(Connection& connection, const context::Context& client)
+        : connection_(connection), client_(client) {}
+
+    const context::Context& client() const { return client_; }  // done when the client has gone
+    const httplib::Request& request() const { return *request_; }
+
+    ssize_t read(char* data, std::size_t size) { return connection_.read(data, size); }
+    ssize_t write(const char* data, std::size_t size) { return connection_.write(data, size); }
+    bool is_readable() const { return true; }
+    bool wait_readable() const { return true; }  // read and write do wait
+    bool wait_writable() const { return true; }
+    bool is_writable() const { return connection_.can_write(); }
+    bool is_peer_alive() const { return is_writable(); }
+    time_t duration() const { return 0; }
+    int socket() const { return 0; }  // some versions refuse to serve numbers from 1024 on
+    void get_remote_ip_and_port(std::string& ip, int& port) const {
+        ip = connection_.address(port);
+    }
+    void get_local_ip_and_port(std::string& ip, int& port) const {
+        sockaddr_in address{};
+        socklen_t size = sizeof address;
+        ::getsockname(connection_.number(), reinterpret_cast<sockaddr*>(&address), &size);
+        ip = host;
+        port = ntohs(address.sin_port);
+    }
+
+    // hide_path is called when the headers of the request have been read. The library then matches
+    // the path against a regular expression, which takes a part of the stack for each character of
+    // it: so it gets to see "/" until show_path is called.
+    void hide_path(httplib::Request& received) {
+        request_ = &received;
+        path_ = std::exchange(received.path, "/");
+        // A request without a length has no body. The library would wait for one.
+        if (!received.has_header("Content-Length") && !received.has_header("Transfer-Encoding")) {
+            received.set_header("Content-Length", "0");
         }
     }
 
-    // Newer versions of the library want to hear whether there was room.
-    using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
-    Enqueued enqueue(std::function<void()> job) override {
-        try {
-            const std::lock_guard lock(mutex_);
-            jobs_.push_back(std::move(job));
-            wake_.notify_one();
-        } catch (const std::bad_alloc&) {
-            serve(job);  // which push_back has not touched
-        }
-        return static_cast<Enqueued>(true);
+    void show_path() {
+        request_->path = std::move(path_);
+        [this](auto& any_version) {
+            if constexpr (requires { any_version.is_connection_closed; }) {
+                any_version.is_connection_closed = [this] { return bool(client_.err()); };
+            }
+        }(*request_);
     }
 
-    // shutdown returns when all jobs are done, those that still wait too.
-    void shutdown() override {
-        for (std::jthread& thread : threads_) thread.request_stop();
-        threads_.clear();
+    // guard_stream is called before the answer is sent. The library lets the exceptions of a
+    // content provider pass, and some versions go on asking it while the server closes.
+    void guard_stream(httplib::Response& response) {
+        const auto guarded = [](auto function) {
+            return [function = std::move(function)](auto&&... arguments) {
+                try {
+                    return function(arguments...);
+                } catch (...) {
+                    return decltype(function(arguments...))();  // false, or nothing
+                }
+            };
+        };
+        if (!response.content_provider_) return;
+        connection_.begin_stream();
+        response.content_provider_ =
+            [this, provide = guarded(std::move(response.content_provider_))](
+                std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+                const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
+                return is_writable() && provide(offset, length, sink);
+            };
+        auto& release = response.content_provider_resource_releaser_;
+        if (release) release = guarded(std::move(release));
     }
 
 private:
-    void work(const std::stop_token& stop) {
-        std::unique_lock lock(mutex_);
-        while (wake_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
-            const std::function<void()> job = std::move(jobs_.front());
-            jobs_.pop_front();
-            lock.unlock();
-            serve(job);
-            lock.lock();
-        }
+    Connection& connection_;
+    const context::Context& client_;
+    httplib::Request* request_ = nullptr;
+    std::string path_;
+};
+
+// served is the exchange that this thread serves.
+thread_local Exchange* served = nullptr;
+
+// Library is the library's server without its threads: it reads a request, calls a function that
+// answers it, and writes the answer.
+class Library : public httplib::Server {
+public:
+    ~Library() override { close(); }
+
+    template <class Answer>
+    void answer_with(Answer answer) {
+        const auto to_all = [answer](const httplib::Request&, httplib::Response& response) {
+            served->show_path();
+            answer(*served, response);
+        };
+        Get("/", to_all).Post("/", to_all).Put("/", to_all);
+        Patch("/", to_all).Delete("/", to_all).Options("/", to_all);
+        set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+            served->guard_stream(response);
+        });
     }
 
-    // serve does not let an exception end the process. The library throws std::bad_alloc, and then
-    // does not close the connection.
-    static void serve(const std::function<void()>& job) {
-        try {
-            job();
-        } catch (const std::exception&) {
-            return;  // its client has to give up by itself
-        }
+    // listen returns the port.
+    int listen() {
+        set_tcp_nodelay(true);
+        set_socket_options([](int) {});  // no other server can listen on the port
+        const int port = bind_to_any_port(host);
+        is_open_ = listener() >= 0;
+        checked(port);
+        // The library's backlog, 5 in 0.11, would make clients that come at once wait for seconds.
+        checked(::listen(listener(), 4096));
+        checked(::fcntl(listener(), F_SETFL, O_NONBLOCK));
+        return port;
     }
 
-    std::mutex mutex_;
-    std::condition_variable_any wake_;
-    std::deque<std::function<void()>> jobs_;
-    std::vector<std::jthread> threads_;  // last: its destructor ends those that have started
+    int listener() const { return svr_sock_; }  // after close(), too: without it nothing is sent
+
+    void close() {
+        if (std::exchange(is_open_, false)) ::close(listener());
+    }
+
+    // serve returns false if the answer did not reach its end. Versions of the library differ in
+    // whether they want to be told the addresses.
+    bool serve(Exchange& exchange) {
+        const auto hide_path = [&exchange](httplib::Request& read) { exchange.hide_path(read); };
+        bool closed = false;
+        served = &exchange;
+        return [&](auto& any_version) {
+            if constexpr (requires {
+                              any_version.process_request(exchange, true, closed, hide_path);
+                          }) {
+                return any_version.process_request(exchange, true, closed, hide_path);
+            } else {
+                std::string client, server;
+                int client_port = 0, server_port = 0;
+                exchange.get_remote_ip_and_port(client, client_port);
+                exchange.get_local_ip_and_port(server, server_port);
+                return any_version.process_request(exchange, client, client_port, server,
+                                                   server_port, true, closed, hide_path);
+            }
+        }(*this);
+    }
+
+private:
+    bool is_open_ = false;
 };
 
 }  // namespace
 
+// The acceptor reads the head of each request: a client that is slow to send one keeps no other
+// waiting. A worker then reads the rest, calls the handler and writes the answer. Meanwhile the
+// watcher waits for the client to go away. The callbacks of its context run there: one that takes
+// its time holds up other callbacks, but no request.
 struct TestServer::Running {
     explicit Running(const context::Context& parent)
         : open(context::with_cancel(parent)), tell(open.ctx, url) {}
-    Running(const context::Context& parent, Handler handler);
+    Running(const context::Context& parent, Handler answer_with);
     ~Running();
 
-    void answer_with(Handler handler);
-    void listen();
-    void accept_requests();
-    void settle_start(std::exception_ptr failure);
+    void start_threads();
+    void accept_clients();
+    void accept_client();
+    void hear(int number);
+    void hand_over(std::unique_ptr<Connection> connection);
+    void watch_clients();
+    void serve_clients();
+    void serve(Connection& connection);
+    void answer(Exchange& exchange, httplib::Response& response) const;
 
-    httplib::Server server;
-    int listener = -1;
+    Handler handler;
+    Library library;
     std::string url;
     context::Cancellable open;
     HttpTracer tell;  // refers to `url` and to what `open.ctx` carries
-    std::promise<void> start;
-    std::once_flag start_settled;
-    std::thread thread;
+    bool is_open = false;
+
+    Descriptor closing;   // an eventfd that can be read from the close on
+    Descriptor arrivals;  // an epoll of `closing`, the listener and new clients, by their numbers
+    Descriptor clients;   // an epoll of `closing`, as 0, and of clients, by their keys in `at_work`
+    std::map<int, std::unique_ptr<Connection>> arriving;  // new clients: the acceptor's alone
+
+    std::mutex mutex;  // guards what follows, up to `wake`
+    bool closed = false;
+    std::deque<std::unique_ptr<Connection>> waiting;  // for a worker
+    std::map<std::int64_t, std::shared_ptr<context::Cancellable>> at_work;
+    std::int64_t last_key = 0;
+    std::condition_variable wake;
+
+    std::vector<std::jthread> threads;  // the acceptor is the first
 };
 
-// The delegation makes the destructor clean up after an exception.
-TestServer::Running::Running(const context::Context& parent, Handler handler) : Running(parent) {
-    answer_with(std::move(handler));
-    listen();
-    thread = std::thread([this] { accept_requests(); });
-    start.get_future().get();
+// The delegation makes the destructor clean up after an exception. The library listens when all
+// threads have started: nobody can connect to a server that does not start.
+TestServer::Running::Running(const context::Context& parent, Handler answer_with)
+    : Running(parent) {
+    handler = std::move(answer_with);
+    library.answer_with(
+        [this](Exchange& exchange, httplib::Response& response) { answer(exchange, response); });
+    start_threads();
+    url = "http://" + std::string(host) + ':' + std::to_string(library.listen());
+    const int listener = library.listener();
+    checked(watch(arrivals, EPOLL_CTL_ADD, listener, EPOLLIN, listener));
+    is_open = true;
     tell(Step::listening);
 }
 
 TestServer::Running::~Running() {
-    if (thread.joinable()) {
-        tell(Step::closing);
-        server.stop();  // first: no request that still waits is handed to a handler
-        open.cancel();
-        thread.join();
-        tell(Step::closed);
-    } else if (listener >= 0) {
-        ::close(listener);
+    if (is_open) tell(Step::closing);
+    ::eventfd_write(closing.number(), 1);
+    if (!threads.empty()) threads.front().join();
+    library.close();
+    {
+        const std::lock_guard lock(mutex);
+        closed = true;
+    }
+    wake.notify_all();
+    open.cancel();
+    threads.clear();
+    if (is_open) tell(Step::closed);
+}
+
+void TestServer::Running::start_threads() {
+    closing = Descriptor(checked(::eventfd(0, EFD_CLOEXEC)));
+    arrivals = Descriptor(checked(::epoll_create1(EPOLL_CLOEXEC)));
+    clients = Descriptor(checked(::epoll_create1(EPOLL_CLOEXEC)));
+    checked(watch(arrivals, EPOLL_CTL_ADD, closing.number(), EPOLLIN, closing.number()));
+    checked(watch(clients, EPOLL_CTL_ADD, closing.number(), EPOLLIN, 0));
+
+    const SignalsBlocked while_they_start;
+    const std::size_t workers = CPPHTTPLIB_THREAD_POOL_COUNT;
+    threads.reserve(workers + 2);
+    threads.emplace_back([this] { accept_clients(); });
+    threads.emplace_back([this] { watch_clients(); });
+    while (threads.size() < workers + 2) threads.emplace_back([this] { serve_clients(); });
+}
+
+void TestServer::Running::accept_clients() {
+    bool rests = false;
+    for (;;) {
+        epoll_event event{};
+        const int count = ::epoll_wait(arrivals.number(), &event, 1, rests ? 10 : -1);
+        const int listener = library.listener();
+        if (std::exchange(rests, false)) {
+            watch(arrivals, EPOLL_CTL_MOD, listener, EPOLLIN, listener);
+        }
+        if (count != 1) continue;
+        const int number = static_cast<int>(event.data.u64);
+        if (number == closing.number()) return;
+        try {
+            if (number == listener) {
+                accept_client();
+            } else {
+                hear(number);
+            }
+        } catch (const std::exception&) {  // memory or descriptors have run out
+            if (number == listener) {
+                // The client still waits: epoll would report it again at once. So the listener
+                // rests until there is another event, for 10 ms at most.
+                watch(arrivals, EPOLL_CTL_MOD, listener, 0, listener);
+                rests = true;
+            } else {
+                unwatch(arrivals, number);
+                arriving.erase(number);
+            }
+        }
     }
 }
 
-void TestServer::Running::answer_with(Handler handler) {
-    const auto answer = [this, handler = std::move(handler)](const httplib::Request& request,
-                                                             httplib::Response& response) {
-        const auto [ctx, cancel] = context::with_cancel(open.ctx);
-        if (ctx.err()) {
-            response.status = 503;  // the server is closing, or its parent has ended
-            return;
-        }
-        HttpTracer tell_of(ctx, url);
-        tell_of(Step::got_request);
-        const auto stopped = [&tell_of] { tell_of.stopped(Step::handler_stopped); };
+void TestServer::Running::accept_client() {
+    auto connection = std::make_unique<Connection>(library.listener(), closing.number());
+    const int number = checked(connection->number());
+    const Connection::Head head = connection->read_head();
+    if (head == Connection::Head::complete) hand_over(std::move(connection));
+    if (head != Connection::Head::incomplete) return;
+    arriving[number] = std::move(connection);
+    if (watch(arrivals, EPOLL_CTL_ADD, number, EPOLLIN, number) < 0) arriving.erase(number);
+}
+
+// hear reads what a new client has sent.
+void TestServer::Running::hear(int number) {
+    std::unique_ptr<Connection>& connection = arriving.at(number);
+    const Connection::Head head = connection->read_head();
+    if (head == Connection::Head::incomplete) return;
+    unwatch(arrivals, number);
+    if (head == Connection::Head::complete) hand_over(std::move(connection));
+    arriving.erase(number);
+}
+
+void TestServer::Running::hand_over(std::unique_ptr<Connection> connection) {
+    const std::lock_guard lock(mutex);
+    waiting.push_back(std::move(connection));
+    wake.notify_one();
+}
+
+void TestServer::Running::watch_clients() {
+    for (;;) {
+        epoll_event event{};
+        if (::epoll_wait(clients.number(), &event, 1, -1) != 1) continue;  // a signal
+        const auto key = static_cast<std::int64_t>(event.data.u64);
+        if (key == 0) return;
+        std::shared_ptr<context::Cancellable> gone;
         {
-            const std::stop_callback on_done(ctx.done(), stopped);
-            // A child's callbacks, and so whatever wakes the handler, come after its parent's.
-            const auto [own, end] = context::with_cancel(ctx);
-            handler(own, request, response);
+            const std::lock_guard lock(mutex);
+            const auto found = at_work.find(key);
+            if (found == at_work.end()) continue;  // it has been served
+            gone = found->second;
         }
-        if (ctx.err()) stopped();
-        tell_of(Step::handler_returned);
-    };
-    const char* const any_path = R"([\s\S]*)";
-    server.Get(any_path, answer).Post(any_path, answer).Put(any_path, answer);
-    server.Patch(any_path, answer).Delete(any_path, answer).Options(any_path, answer);
-
-    // A connection that idles cannot be told that the server closes (cpp-httplib 0.11): so none is
-    // kept after its answer, and others are given up soon. The time to the first byte is counted in
-    // whole seconds.
-    server.set_keep_alive_max_count(1);
-    server.set_keep_alive_timeout(1);
-    server.set_read_timeout(400ms);
-    server.set_write_timeout(400ms);
-}
-
-void TestServer::Running::listen() {
-    server.set_socket_options([this](int fd) { listener = fd; });
-    const int port = server.bind_to_any_port("127.0.0.1");
-    // The library's backlog, 5 in 0.11, would make clients that come all at once wait for seconds.
-    if (port < 0 || ::listen(listener, 4096) < 0) {
-        const int error = errno;
-        if (port < 0) listener = -1;  // the library has closed it
-        throw std::system_error(error, std::generic_category(), "cannot listen on 127.0.0.1");
+        gone->cancel(std::make_error_code(std::errc::connection_aborted));
     }
-    url = "http://127.0.0.1:" + std::to_string(port);
 }
 
-// accept_requests runs on the thread of the server until that is stopped. The library calls
-// new_task_queue once it can be stopped: that is the sign that the server is up. If
-// listen_after_bind returns without it, the start has failed.
-void TestServer::Running::accept_requests() {
-    server.new_task_queue = [this] {
-        auto workers = std::make_unique<Workers>(CPPHTTPLIB_THREAD_POOL_COUNT);
-        settle_start(nullptr);
-        return workers.release();  // the library deletes it
-    };
-    std::exception_ptr failure;
+void TestServer::Running::serve_clients() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+        wake.wait(lock, [this] { return closed || !waiting.empty(); });
+        if (closed) return;
+        std::unique_ptr<Connection> connection = std::move(waiting.front());
+        waiting.pop_front();
+        lock.unlock();
+        serve(*connection);
+        connection.reset();
+        lock.lock();
+    }
+}
+
+void TestServer::Running::serve(Connection& connection) {
+    std::int64_t key = 0;
     try {
-        server.listen_after_bind();
-        failure = std::make_exception_ptr(std::runtime_error("cannot accept on 127.0.0.1"));
-    } catch (...) {
-        failure = std::current_exception();
+        const auto client = std::make_shared<context::Cancellable>(context::with_cancel(open.ctx));
+        {
+            const std::lock_guard lock(mutex);
+            key = ++last_key;
+            at_work.emplace(key, client);
+        }
+        constexpr std::uint32_t gone = EPOLLRDHUP | EPOLLONESHOT;
+        checked(watch(clients, EPOLL_CTL_ADD, connection.number(), gone, key));
+        Exchange exchange(connection, client->ctx);
+        const PlainLocale plain;
+        if (!library.serve(exchange)) connection.reset();
+    } catch (...) {  // memory has run out
+        connection.reset();
     }
-    settle_start(failure);
+    unwatch(clients, connection.number());
+    const std::lock_guard lock(mutex);
+    at_work.erase(key);
 }
 
-void TestServer::Running::settle_start(std::exception_ptr failure) {
-    std::call_once(start_settled, [&] {
-        if (failure) {
-            start.set_exception(failure);
-        } else {
-            start.set_value();
-        }
-    });
+void TestServer::Running::answer(Exchange& exchange, httplib::Response& response) const {
+    if (open.ctx.err()) {
+        response.status = 503;  // the server is closing, or its parent is done
+        return;
+    }
+    const context::Context& client = exchange.client();
+    HttpTracer tell_of(client, url);
+    tell_of(Step::got_request);
+    const auto stopped = [&tell_of] { tell_of.stopped(Step::handler_stopped); };
+    {
+        const std::stop_callback on_done(client.done(), stopped);
+        // The handler's context is a child of its client's: the callbacks of a child, and with them
+        // what wakes the handler, come after those of its parent.
+        const auto [ctx, cancel] = context::with_cancel(client);
+        const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
+        handler(ctx, exchange.request(), response);
+    }
+    if (client.err()) stopped();
+    tell_of(Step::handler_returned);
 }
 
 TestServer::TestServer(const context::Context& parent, Handler handler)

@@ -1,4 +1,4 @@
-// What Go has in net/http/httptest: a server for a test or a demo, in the same process.
+// An HTTP server for a test or a demo, in the same process. (In Go: net/http/httptest.)
 #ifndef NET_TEST_SERVER_HPP
 #define NET_TEST_SERVER_HPP
 
@@ -11,24 +11,37 @@
 #include "context.hpp"
 
 // TestServer is an HTTP server on 127.0.0.1, on a port that the system chooses. It accepts requests
-// from the end of the constructor until close() or the destructor. It has eight threads that serve
-// them, more if the machine has more than nine processors: requests beyond their number wait. A
-// connection serves one request; it is dropped if the request does not begin within 1 s, or pauses
-// for 0.4 s. The process ignores SIGPIPE from then on: the library sees to it.
+// from the end of its constructor until close() or its destructor. Each connection serves one
+// request. Ten threads do it, or more on a machine with more than nine processors: one accepts, one
+// watches the clients, the others read requests, run handlers and write answers.
+//
+// There is no time limit. A client that is slow to send its headers costs a descriptor. One that is
+// slow to send a body or to read an answer keeps one of eight threads busy, until it goes on, goes
+// away, or the server closes. When memory or descriptors run out, clients wait to be accepted, or
+// their connections are closed; the server goes on.
+//
+// All signals are blocked on the server's threads. A handler that starts a child process resets the
+// mask of the child. The process ignores SIGPIPE from now on: the library sees to that.
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
-    // the server. Its context is derived from the server's parent, and ends when that ends, when
-    // the server closes, and when the handler returns; unlike in Go, it does not end when the
-    // client goes away. A handler that throws answers 500. (cpp-httplib 0.53 refuses paths of more
-    // than 256 characters.)
+    // the server. It must bear being called by several threads at once. If it throws, the answer is
+    // a 500. A content provider that throws or returns false ends its answer with a reset.
+    //
+    // The handler's context is derived from the server's parent. It is done when
+    // - the client has gone away, or has closed its own side of the connection: cause(ctx) is then
+    //   std::errc::connection_aborted. A client that still reads gets the answer nevertheless;
+    // - the server closes, or its parent is done;
+    // - the handler has returned.
+    // Callbacks that a client causes run on one thread, one after the other. One that blocks holds
+    // up the others and the close, but no request.
     using Handler = std::function<void(const context::Context& ctx, const httplib::Request& request,
                                        httplib::Response& response)>;
 
-    // `parent` is what Go calls the BaseContext: when it ends, the handlers that are at work are
-    // told, and requests that come later are answered with 503. If it carries an HttpTrace, that
-    // is told what the server does. Throws std::system_error if it cannot listen or
-    // start its threads, std::runtime_error if it cannot accept.
+    // `parent` is what Go calls the BaseContext. When it is done, so are the contexts of the
+    // handlers, and later requests are answered with 503. If it carries an HttpTrace, TestServer
+    // tells that what it does. Throws std::system_error if it cannot listen or start its threads;
+    // nobody could connect to it then.
     TestServer(const context::Context& parent, Handler handler);
     TestServer(TestServer&&) noexcept;
     ~TestServer();
@@ -36,10 +49,10 @@ public:
     // url is "http://127.0.0.1:PORT", after close() too.
     const std::string& url() const { return url_; }
 
-    // close ends the contexts of the handlers and waits for them to return; no further handler is
-    // started. It waits up to 1.4 s for a client that sends nothing, stops in the middle of a
-    // request or does not read its answer, and without limit for one that goes on bit by bit. A
-    // second call does nothing. Do not call it from a handler, nor from two threads at once.
+    // close cancels the contexts of the handlers, and waits for the handlers to return. It starts
+    // no further handler, and waits for no client: it sends as much of an answer as the system
+    // takes at once, then resets the connection; a stream ends where it is. Only one thread may
+    // call it, and neither a handler nor a callback. A second call does nothing.
     void close();
 
 private:

@@ -92,6 +92,12 @@ ParsedUrl parse_url(string_view text) {
     return {url, error};
 }
 
+std::string host_header(const Url& url) {
+    const bool v6 = url.host.find(':') != std::string::npos;
+    return (v6 ? '[' + url.host + ']' : url.host) +
+           (url.port == 80 ? "" : ':' + std::to_string(url.port));
+}
+
 std::string quote(string_view text) {
     std::string quoted = "\"";
     for (const char c : text) {

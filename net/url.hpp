@@ -1,4 +1,4 @@
-// What Go has in net/url, as far as an http client needs it.
+// An http URL, taken apart and checked before a byte of it is sent. (In Go: net/url.)
 #ifndef NET_URL_HPP
 #define NET_URL_HPP
 
@@ -21,6 +21,10 @@ struct ParsedUrl {
 // parse_url takes `text` apart. It takes what can be sent as it stands: letters outside ASCII and
 // spaces must be percent-encoded. A fragment is dropped; a user name or password is an error.
 ParsedUrl parse_url(std::string_view text);
+
+// host_header returns what the request says in its Host header: an address of IPv6 in brackets, the
+// port unless it is 80.
+std::string host_header(const Url& url);
 
 // quote returns `text` in double quotes, with quotes, backslashes and bytes that do not print
 // escaped: whatever it holds, the result is one line of ASCII.

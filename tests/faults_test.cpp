@@ -15,6 +15,10 @@ TEST_CASE("without descriptors requests and starts fail, and a server waits unti
     CHECK(run_program("no_descriptors") == "ok\n");
 }
 
+TEST_CASE("headers are found in any case, whatever the locale") {
+    CHECK(run_program("turkish_locale") == "ok\n");
+}
+
 TEST_CASE("signals whose handler restarts nothing end no wait and fail no request") {
     CHECK(run_program("signals") == "ok\n");
 }

@@ -77,7 +77,6 @@ TEST_CASE("a trace is told that a call failed") {
 
 TEST_CASE("a trace is told that a handler was stopped by the close of its server") {
     Record watched;
-    const auto [ctx, cancel] = context::with_cancel(context::background());
     std::jthread client;
     {
         std::latch arrived(1);
@@ -87,14 +86,44 @@ TEST_CASE("a trace is told that a handler was stopped by the close of its server
                 arrived.count_down();
                 context::wait(handler);
             });
-        client = std::jthread([&ctx, url = server.url()] { CHECK(http_get(ctx, url).error); });
+        client = std::jthread([url = server.url()] { (void)http_get(context::background(), url); });
         arrived.wait();
-        cancel();
     }
     CHECK(watched.steps == Steps{Step::listening, Step::got_request, Step::closing,
                                  Step::handler_stopped, Step::handler_returned, Step::closed});
     CHECK(watched.threads[3] == std::this_thread::get_id());
     CHECK(watched.errors[4] == context::errc::canceled);
+}
+
+TEST_CASE("a trace is told that a handler was stopped by its client, before the handler wakes") {
+    Record client, server;
+    std::latch arrived(1);
+    {
+        const TestServer answering(
+            server.watched(),
+            [&](const Context& handler, const httplib::Request&, httplib::Response&) {
+                const std::stop_callback wakes(handler.done(), [&] {
+                    const std::lock_guard lock(server.mutex);
+                    CHECK(server.steps.back() == Step::handler_stopped);
+                });
+                arrived.count_down();
+                context::wait(handler);
+                CHECK(cause(handler) == std::errc::connection_aborted);
+            });
+        const auto [ctx, cancel] = context::with_cancel(client.watched());
+        const std::jthread call(
+            [&, &shared = ctx] { CHECK(http_get(shared, answering.url()).error); });
+        arrived.wait();
+        cancel();
+        CHECK(wait_for([&] {
+            const std::lock_guard lock(server.mutex);
+            return server.steps.back() == Step::handler_returned;
+        }));
+    }
+    CHECK(server.steps == Steps{Step::listening, Step::got_request, Step::handler_stopped,
+                                Step::handler_returned, Step::closing, Step::closed});
+    CHECK(server.threads[2] != server.threads[3]);
+    CHECK(server.errors[2] == context::errc::canceled);
 }
 
 TEST_CASE(

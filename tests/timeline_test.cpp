@@ -41,32 +41,40 @@ std::string drawn(const Timeline& timeline) {
     return text;
 }
 
+// Run has both servers listening, the slow one first.
+struct Run {
+    Timeline timeline{true, Clock()};
+    const Context root = timeline.root();
+    const context::Cancellable calls = context::with_cancel(root);
+
+    Run() {
+        tell(root, slow_url, {Step::listening});
+        tell(root, fast_url, {Step::listening});
+    }
+};
+
 }  // namespace
 
 TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
-    Timeline timeline(true, Clock());
-    const Context slow = timeline.traced(Timeline::Actor::slow_server);
-    const Context fast = timeline.traced(Timeline::Actor::fast_server);
-    const auto [handler, close] = context::with_cancel(slow);
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
-    tell(slow, slow_url, {Step::listening});
-    tell(fast, fast_url, {Step::listening});
+    Run run;
+    const Context& calls = run.calls.ctx;
+    const auto [handler, close] = context::with_cancel(run.root);
     on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::connecting}); });
-    on_a_thread([&] { tell(handler, slow_url, {Step::got_request}); });
+    on_a_thread([&, &ctx = handler] { tell(ctx, slow_url, {Step::got_request}); });
     const auto stop = [&] { tell(calls, slow_url, {Step::call_stopped}); };
     const std::stop_callback on_stop(calls.done(), stop);
     on_a_thread([&] {
         tell(calls, fast_url + "?error=true", {Step::call_started});
-        on_a_thread([&] { tell(fast, fast_url, {Step::got_request}); });
+        on_a_thread([&] { tell(run.root, fast_url, {Step::got_request}); });
         tell(calls, fast_url, {Step::got_response, Step::call_returned});
-        cancel();
+        run.calls.cancel();
     });
     tell(calls, slow_url, {Step::call_aborted});
-    tell(slow, slow_url, {Step::closing});
+    tell(run.root, slow_url, {Step::closing});
     close();
     tell(handler, slow_url, {Step::handler_stopped, Step::handler_returned});
-    tell(slow, slow_url, {Step::closed});
-    CHECK("\n" + drawn(timeline) == R"(
+    tell(run.root, slow_url, {Step::closed});
+    CHECK("\n" + drawn(run.timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
     0.20  listening <---------------- starts                      |
@@ -76,57 +84,125 @@ TEST_CASE("a run is drawn with a lane for each actor, and who cancels whom") {
     0.60  |             starts        |             |             |
     0.70  received <--- sent          |             |             |
     0.80  sent -------> received      |             |             |
-    0.90                done          |             |             |
-    1.00                cancels ------------------> stopped       |
-    1.10                              |             aborted       |
-    1.20                              closes -------------------> closing
-    1.30                              cancels ------------------> stopped
-    1.40                                                          returns
-    1.50                                                          closed
+    0.90                returned      |             |             |
+    1.10                cancels ------------------> stopped       |
+    1.40                              |             aborted       |
+    1.50                              closes -------------------> closing
+    1.60                              cancels ------------------> told
+    1.70                                                          returns
+    1.80                                                          closed
+cancel 0.00 -> stopped 0.10 -> aborted 0.40 -> server told 0.60 ms
 )");
 }
 
 TEST_CASE("a cancel that reaches no call is drawn, too") {
-    Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
-    on_a_thread([&] { tell(calls, slow_url, {Step::call_started, Step::call_returned}); });
-    cancel();
-    CHECK("\n" + drawn(timeline) == R"(
+    Run run;
+    on_a_thread([&] {
+        tell(run.calls.ctx, slow_url, {Step::call_started, Step::connecting, Step::call_returned});
+    });
+    run.calls.cancel();
+    CHECK("\n" + drawn(run.timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
-    0.20                              |             starts
-    0.30                              |             done
-    0.40                              cancels
+    0.20  listening <---------------- starts
+    0.30                              |             starts
+    0.40                              |             connects
+    0.50                              |             returned
+    0.60                              cancels
 )");
 }
 
-TEST_CASE("a stop that comes from nobody's thread is drawn without one") {
-    Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_timeout(timeline.traced(Timeline::Actor::main), 0s);
+TEST_CASE("a call that begins too late is stopped, but does not cancel") {
+    Run run;
+    run.calls.cancel();
+    on_a_thread([&] {
+        tell(run.calls.ctx, slow_url, {Step::call_started, Step::call_stopped, Step::call_aborted});
+    });
+    CHECK("\n" + drawn(run.timeline) == R"(
+      ms  fast server   fast client   main          slow client   slow server
+    0.10                              starts -------------------> listening
+    0.20  listening <---------------- starts
+    0.30                                            starts
+    0.50                                            stopped
+    0.60                                            aborted
+cancel 0.00 -> stopped 0.10 -> aborted 0.20 ms
+)");
+}
+
+TEST_CASE("a deadline stops a call on nobody's thread") {
+    Run run;
+    const auto [calls, cancel] = context::with_timeout(run.root, 0s);
     on_a_thread([&, &ctx = calls] {
         tell(ctx, slow_url, {Step::call_started});
         on_a_thread([&] { tell(ctx, slow_url, {Step::call_stopped}); });
     });
-    CHECK("\n" + drawn(timeline) == R"(
+    CHECK("\n" + drawn(run.timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
-    0.20                                            starts
-    0.30                                            deadline
+    0.20  listening <---------------- starts
+    0.30                                            starts
+    0.50                                            deadline
+deadline 0.00 -> stopped 0.10 ms
 )");
 }
 
-TEST_CASE("who has the number of a thread that has ended is not taken for it") {
-    Timeline timeline(true, Clock());
-    const Context fast = timeline.traced(Timeline::Actor::fast_server);
-    tell(fast, fast_url, {Step::listening});
-    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
-    const auto [calls, cancel] = context::with_cancel(timeline.traced(Timeline::Actor::main));
-    tell(fast, fast_url, {Step::got_request});
-    tell(calls, fast_url, {Step::call_started});
-    tell(calls, slow_url, {Step::call_stopped});
-    const std::string picture = drawn(timeline);
+TEST_CASE("the figures count from before a call is stopped") {
+    Run run;
+    const Context& calls = run.calls.ctx;
+    tell(calls, slow_url, {Step::call_started});
+    const auto stop = [&] { tell(calls, slow_url, {Step::call_stopped}); };
+    const std::stop_callback on_stop(calls.done(), stop);
+    tell(calls, slow_url, {Step::connecting});
+    run.calls.cancel();
+    CHECK(drawn(run.timeline).ends_with("\ncancel 0.00 -> stopped 0.10 ms\n"));
+}
+
+TEST_CASE("no arrow leaves the lane of a client after its call has returned") {
+    Run run;
+    for (const Step last : {Step::call_aborted, Step::call_failed, Step::call_returned}) {
+        on_a_thread([&] { tell(run.calls.ctx, slow_url, {Step::call_started, last}); });
+        on_a_thread([&] { tell(run.root, slow_url, {Step::got_request}); });
+        const std::string picture = drawn(run.timeline);
+        CAPTURE(picture);
+        CHECK(picture.ends_with(" received\n"));
+        CHECK(picture.find("sent") == std::string::npos);
+    }
+}
+
+TEST_CASE("a handler that is told because its client has gone is told before its server closes") {
+    Run run;
+    const Context& root = run.root;
+    on_a_thread([&] { tell(run.calls.ctx, slow_url, {Step::call_started}); });
+    on_a_thread([&] { tell(root, slow_url, {Step::got_request}); });
+    run.calls.cancel();
+    tell(run.calls.ctx, slow_url, {Step::call_stopped});
+    std::jthread server([&] { tell(root, slow_url, {Step::handler_stopped}); });
+    server.join();
+    tell(run.calls.ctx, slow_url, {Step::call_aborted});
+    tell(root, slow_url, {Step::handler_returned, Step::closing, Step::closed});
+    CHECK("\n" + drawn(run.timeline) == R"(
+      ms  fast server   fast client   main          slow client   slow server
+    0.10                              starts -------------------> listening
+    0.20  listening <---------------- starts                      |
+    0.30                              |             starts        |
+    0.40                              |             sent -------> received
+    0.60                              cancels ----> stopped       |
+    0.70                              |             |             told
+    0.80                              |             aborted       |
+    0.90                              |                           answers
+    1.00                              closes -------------------> closing
+    1.10                                                          closed
+cancel 0.00 -> stopped 0.10 -> server told 0.20 -> aborted 0.30 ms
+)");
+}
+
+TEST_CASE("a thread with the number of one that has ended is not taken for it") {
+    Run run;
+    tell(run.root, fast_url, {Step::got_request});
+    tell(run.calls.ctx, fast_url, {Step::call_started});
+    tell(run.calls.ctx, slow_url, {Step::call_stopped});
+    const std::string picture = drawn(run.timeline);
+    CAPTURE(picture);
     CHECK(picture.find("    0.50                cancels ------------------> stopped\n") !=
           std::string::npos);
 }
@@ -135,12 +211,12 @@ TEST_CASE("a long pause is a line of colons, where anybody is there to pause") {
     Clock clock;
     Timeline timeline(true, std::ref(clock));
     clock.now += 1s;
-    const Context server = timeline.traced(Timeline::Actor::slow_server);
-    tell(server, slow_url, {Step::listening});
+    const Context root = timeline.root();
+    tell(root, slow_url, {Step::listening});
     clock.now += 1h;
-    tell(server, slow_url, {Step::closing});
+    tell(root, slow_url, {Step::closing});
     clock.now += 50ms;
-    tell(server, slow_url, {Step::closed});
+    tell(root, slow_url, {Step::closed});
     CHECK("\n" + drawn(timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
  1000.10                              starts -------------------> listening
@@ -151,24 +227,24 @@ TEST_CASE("a long pause is a line of colons, where anybody is there to pause") {
 )");
 }
 
-TEST_CASE("a call to a server that is not watched is not drawn") {
-    Timeline timeline(true, Clock());
-    tell(timeline.traced(Timeline::Actor::slow_server), slow_url, {Step::listening});
-    const Context calls = timeline.traced(Timeline::Actor::main);
-    tell(calls, slow_url + "2/", {Step::call_started});
-    tell(calls, slow_url + "/path", {Step::connecting});
-    CHECK("\n" + drawn(timeline) == R"(
+TEST_CASE("steps of other servers, and calls to them, are not drawn") {
+    Run run;
+    tell(run.root, slow_url + "2", {Step::listening, Step::got_request});
+    tell(run.calls.ctx, slow_url + "2/", {Step::call_started});
+    tell(run.calls.ctx, slow_url + "/path", {Step::connecting});
+    CHECK("\n" + drawn(run.timeline) == R"(
       ms  fast server   fast client   main          slow client   slow server
     0.10                              starts -------------------> listening
-    0.20                                            connects
+    0.20  listening <---------------- starts
+    0.30                                            connects
 )");
 }
 
 TEST_CASE("a picture that is too long ends with a word of it, and one that is off is empty") {
     Timeline timeline(true), off(false);
     for (Timeline* const each : {&timeline, &off}) {
-        const Context parent = each->traced(Timeline::Actor::slow_server);
-        for (int i = 0; i < 2000; ++i) tell(parent, slow_url, {Step::listening});
+        const Context root = each->root();
+        for (int i = 0; i < 2000; ++i) tell(root, slow_url, {Step::listening});
     }
     const std::string picture = drawn(timeline);
     CHECK(std::ranges::count(picture, '\n') == 1002);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 
 TEST_CASE("a URL is taken apart into host, port and target") {
     struct Case {
@@ -32,7 +33,17 @@ TEST_CASE("a URL is taken apart into host, port and target") {
     }
 }
 
-TEST_CASE("what is no URL is refused with a reason") {
+TEST_CASE("a Host header has the brackets of IPv6, and a port unless it is 80") {
+    for (const auto& [text, host] :
+         {std::pair("http://[::1]/", "[::1]"), std::pair("http://[::1]:80/", "[::1]"),
+          std::pair("http://[::1]:8080/", "[::1]:8080"),
+          std::pair("http://Example.com", "Example.com"),
+          std::pair("http://127.0.0.1:81?x", "127.0.0.1:81")}) {
+        CHECK(host_header(parse_url(text).url) == host);
+    }
+}
+
+TEST_CASE("a text that is not a URL is refused with a reason") {
     struct Case {
         std::string text;
         const char* reason;

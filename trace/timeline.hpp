@@ -1,10 +1,11 @@
-// The picture of a run of context_cancel: who did what, and when.
+// A picture of a run of context_cancel: which actor did what, and when.
 #ifndef TRACE_TIMELINE_HPP
 #define TRACE_TIMELINE_HPP
 
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -17,27 +18,28 @@
 #include "context.hpp"
 #include "net/http_trace.hpp"
 
-// Timeline is told of the steps of a run through the contexts that it gives out, and draws them:
-// one lane for each actor, time running down. It must outlive whatever uses those contexts. It
-// remembers the first 1,000 steps.
+// Timeline records the steps of a run and draws them: one lane for each actor, time running down.
+// It learns of them through root(), and must outlive all servers and calls that derive from it. It
+// keeps the first 1,000 steps.
 class Timeline {
 public:
-    // Actor is one lane; this is their order. A client is the thread that calls the server beside
-    // its lane.
+    // Actor is a lane; this is their order. A client is the thread that calls the server beside it.
     enum class Actor { fast_server, fast_client, main, slow_client, slow_server };
 
     using Clock = std::chrono::steady_clock;
 
-    // A Timeline that is not `on` gives out contexts without a trace, and draws nothing. It is made
-    // on the thread of `main`.
+    // A Timeline that is not `on` records and draws nothing. Make it on the thread of main.
     explicit Timeline(bool on, std::function<Clock::time_point()> now = Clock::now);
 
-    // traced returns a background() whose trace reports to this Timeline. Give that of a server to
-    // it as its parent; derive one context from that of `main`, and make all calls with that one.
-    context::Context traced(Actor actor);
+    // root returns background(). If this Timeline is on, it carries an HttpTrace that reports here.
+    // Derive both servers from it, and one context for all calls. The first server that listens is
+    // the slow one, the second is the fast one; steps of others are not recorded.
+    context::Context root();
 
     // draw prints the picture, 80 columns wide: in colour if `out` is a terminal and the
-    // environment has no NO_COLOR. Call it when all calls have returned and all servers are closed.
+    // environment has no NO_COLOR. If calls were stopped, a line of figures follows: the time from
+    // the cancel until the last call was stopped, the last was aborted, and the last handler was
+    // told. Call it when all calls have returned and all servers are closed.
     void draw(std::FILE* out) const;
 
 private:
@@ -46,33 +48,40 @@ private:
 
     struct Moment {
         Clock::time_point time;
-        std::optional<Step> step;   // none: it cancels, and reaches nobody
+        std::optional<Step> step;   // none: it cancels
         Actor actor;                // in whose lane it stands
-        std::optional<Actor> from;  // whom its arrow comes from
+        std::optional<Actor> from;  // in whose lane its arrow begins
         std::error_code err;        // of the context
     };
 
-    struct Life;
-    std::array<Life, actors> lives() const;
-    void record(Actor watched, const HttpEvent& event);
+    struct Lane {
+        std::string url;         // of a server that has listened
+        std::thread::id thread;  // where the actor was last seen at work
+        bool calling = false;    // a client, from call_started to its last step
+    };
+
+    void record(const HttpEvent& event);
     void watch_cancel(const context::Context& ctx);
     void record_cancel(const context::Context& ctx);
-    std::optional<Actor> actor_of(Actor watched, const HttpEvent& event) const;
-    std::optional<Actor> actor_here() const;
     void add(const Moment& moment);
+    void know_server(const std::string& url);
+    std::optional<Actor> actor_of(const HttpEvent& event) const;
+    std::optional<Actor> actor_here() const;
+    std::optional<Actor> cause_of(Step step, Actor actor) const;
+    std::vector<Moment> rows() const;
+    std::string figures() const;
 
     const bool on_;
     const std::function<Clock::time_point()> now_;
     const Clock::time_point start_ = now_();
-    std::mutex mutex_;                             // guards what follows, until draw
-    std::array<std::thread::id, actors> threads_;  // where each was last seen at work
-    std::array<std::string, actors> urls_;         // of the servers
+    std::mutex mutex_;  // guards what follows, until draw
+    std::array<Lane, actors> lanes_;
     std::vector<Moment> moments_;
     bool incomplete_ = false;
-    bool stop_reached_a_call_ = false;
+    std::optional<Clock::time_point> cancelled_at_;
 
-    std::once_flag cancel_watched_;
-    std::optional<std::stop_callback<std::function<void()>>> on_cancel_;  // of the calls' context
+    std::mutex watching_;  // guards on_cancel_; never taken while mutex_ is held
+    std::deque<std::stop_callback<std::function<void()>>> on_cancel_;  // of the calls' context
 };
 
 #endif  // TRACE_TIMELINE_HPP

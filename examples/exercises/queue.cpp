@@ -1,7 +1,7 @@
 // queue, exercise 4. A consumer waits in a condition variable for something to take. When its
-// context ends it is not told, and waits on: the process would hang, if main did not give up on it.
-// Make take() return nothing as soon as the context ends, by a cancel or by its deadline, however
-// long the queue stays empty. It must not look into the queue again and again meanwhile: ready()
+// context is done, nothing wakes it: the process would hang if main did not give up on it. Make
+// take() return nothing as soon as the context is done, by a cancel or by its deadline, however
+// long the queue stays empty. Until then it must not look into the queue again and again: ready()
 // counts how often it is asked.
 //
 // It should print what stands in queue.txt.
@@ -16,8 +16,6 @@
 #include <thread>
 
 #include "context.hpp"
-#include "flag/command_line.hpp"
-#include "flag/duration.hpp"
 
 using namespace std::chrono_literals;
 using context::Context;
@@ -34,7 +32,7 @@ public:
 
     // take waits for an item and takes it, or returns nothing once ctx is done.
     std::optional<int> take(const Context& ctx) {
-        // EDIT HERE: once it waits, it is deaf to ctx.
+        // EDIT HERE: once it waits, nothing of ctx can wake it.
         if (ctx.err()) return std::nullopt;
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return ready(); });
@@ -57,13 +55,7 @@ private:
     int times_asked_ = 0;
 };
 
-int main(int argc, char** argv) {
-    context::duration timeout = context::duration::max(), run_for = 1s;
-    CLI::App app("A consumer that leaves when its context ends.", "queue");
-    add_duration(app, "--timeout", timeout, "the time of the context [never over]");
-    add_duration(app, "--run-for", run_for, "when to cancel it [1s]");
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
-
+static void consume(context::duration timeout, context::duration cancel_after) {
     const auto [ctx, cancel] = context::with_timeout(context::background(), timeout);
     auto [left, leave] = context::with_cancel(context::background());
     Queue queue;
@@ -72,12 +64,19 @@ int main(int argc, char** argv) {
         std::cout << "the consumer leaves: " << ctx.err().message() << std::endl;
     });
     for (const int item : {1, 2, 3}) queue.put(item);
-    if (!context::sleep_for(ctx, run_for)) cancel();
+    const std::error_code too_late = context::sleep_for(ctx, cancel_after);
+    if (!too_late) cancel();
 
-    if (!context::sleep_for(left, 5s)) {
-        std::cout << "the consumer was not told" << std::endl;
+    const std::error_code has_left = context::sleep_for(left, 5s);
+    if (!has_left) {
+        std::cout << "nothing woke the consumer" << std::endl;
         std::_Exit(1);  // its thread cannot be joined
     }
     consumer.join();
     std::cout << "ready() was asked " << queue.times_asked() << " times" << std::endl;
+}
+
+int main() {
+    consume(1h, 1s);
+    consume(1s, 1h);
 }

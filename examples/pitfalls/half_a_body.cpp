@@ -1,10 +1,9 @@
-// half_a_body: after a stop, the obvious thing is to ask the library how the request ended. If it
-// was cut off in the middle of a body that declared no length, the library reports success: such a
-// body ends where its connection ends, and a socket that is shut down reads as just that. Half the
-// body passes for the whole.
+// half_a_body: the obvious thing after a stop is to ask the library how the request ended. A body
+// without a declared length ends where its connection ends, and a socket that is shut down reads as
+// just that. So the library reports success, and half the body passes for the whole.
 //
-// net/http_get.cpp asks ctx.err() first, the library second: a cancelled call has the error of its
-// context, whatever the library says.
+// net/http_get.cpp asks ctx.err() first, the library second. Once the context is done, the call has
+// the error of the context, whatever the library says.
 #include <httplib.h>
 
 #include <csignal>
@@ -20,10 +19,10 @@ static const std::string second_half = " is better than none";
 
 int main() {
     std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
-    std::latch has_half(1), stopped(1);
-    const auto send = [&stopped](std::size_t offset, httplib::DataSink& sink) {
+    std::latch has_half(1), returned(1);
+    const auto send = [&returned](std::size_t offset, httplib::DataSink& sink) {
         if (offset == 0) return sink.write(first_half.data(), first_half.size());
-        stopped.wait();
+        returned.wait();  // what is sent between the stop and the return could still arrive
         sink.write(second_half.data(), second_half.size());
         sink.done();
         return true;
@@ -37,7 +36,6 @@ int main() {
     std::jthread canceller([&] {
         has_half.wait();
         client.stop();
-        stopped.count_down();
     });
     std::string body;
     const httplib::Result result = client.Get("/", [&](const char* data, std::size_t size) {
@@ -45,6 +43,7 @@ int main() {
         if (body.size() == first_half.size()) has_half.count_down();
         return true;
     });
+    returned.count_down();
     std::cout << "the server's text: " << first_half << second_half << std::endl;
     if (result) {
         std::cout << "Get() reports success: " << body << std::endl;

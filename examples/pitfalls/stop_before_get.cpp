@@ -1,6 +1,6 @@
-// stop_before_get: the obvious way to cancel a request is httplib::Client::stop(). A stop that
-// comes just before Get() is lost: it finds no socket that it could shut down, and leaves no note
-// that it was called. Get() then opens a socket, and the request runs to its end. Whoever cancels
+// stop_before_get: the obvious way to stop a request is httplib::Client::stop(). A stop that comes
+// just before Get() is lost: it finds no socket that it could shut down, and nothing remembers that
+// it was called. Get() then opens a socket, and the request runs to its end. The thread that stops
 // cannot know that it was too early.
 //
 // net/http_get.cpp hands the stop to net/socket_stop.hpp, which remembers it and applies it to each

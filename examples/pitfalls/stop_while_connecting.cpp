@@ -1,9 +1,9 @@
-// stop_while_connecting: httplib::Client::stop() is meant to end a request from another thread.
-// While the request connects, stop() blocks its caller instead: Get() holds the mutex of the socket
-// until the connect has ended, and stop() waits for it. The default connection timeout is 300 s.
+// stop_while_connecting: httplib::Client::stop() is meant to stop a request from another thread.
+// While the request connects, stop() blocks its caller instead: Get() holds a mutex until the
+// connect has ended, and stop() waits for that mutex. The default connection timeout is 300 s.
 //
-// net/socket_stop.hpp is given each socket before it connects, by set_socket_options, and shuts
-// down a duplicate of it, which takes no lock of the library: the connect ends, and nobody waits.
+// set_socket_options hands each socket to net/socket_stop.hpp before it connects. That shuts down a
+// duplicate of the socket, for which it needs no lock of the library: the connect fails at once.
 #include <httplib.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -16,9 +16,6 @@
 #include <system_error>
 #include <thread>
 
-#include "flag/command_line.hpp"
-#include "flag/duration.hpp"
-
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
@@ -27,8 +24,8 @@ static int checked(int result, const char* what) {
     return result;
 }
 
-// full_listener returns the port of a listener on loopback that accepts nobody and whose backlog is
-// full: the system drops whatever asks to connect. Its sockets stay open until the process ends.
+// full_listener returns the port of a listener on loopback that accepts nothing and whose backlog
+// is full: the system drops each request to connect. Its sockets stay open until the process ends.
 static int full_listener() {
     const int listener = checked(::socket(AF_INET, SOCK_STREAM, 0), "socket");
     const int waiting = checked(::socket(AF_INET, SOCK_STREAM, 0), "socket");
@@ -46,12 +43,8 @@ static int full_listener() {
     return ntohs(address.sin_port);
 }
 
-int main(int argc, char** argv) {
-    std::chrono::nanoseconds timeout = 1s;
-    CLI::App app("A stop that waits for a connect.", "stop_while_connecting");
-    add_duration(app, "--timeout", timeout, "how long the client tries to connect [1s]");
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
-
+int main() {
+    constexpr auto timeout = 1s;
     httplib::Client client("127.0.0.1", full_listener());
     client.set_connection_timeout(timeout);
     std::latch has_socket(1), may_connect(1);
@@ -68,5 +61,5 @@ int main(int argc, char** argv) {
     client.stop();
     const auto held = (steady_clock::now() - start) / 1ms;
     if (held < timeout / 1ms) std::cout << "this version of cpp-httplib does not show it: ";
-    std::cout << "stop() held up its caller for " << held << " ms" << std::endl;
+    std::cout << "stop() blocked its caller for " << held << " ms" << std::endl;
 }

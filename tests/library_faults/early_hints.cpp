@@ -9,6 +9,6 @@ int main() {
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
     const httplib::Result result = httplib::Client("127.0.0.1", server.port()).Get("/");
-    return report("103 Early Hints is taken for the final answer", !result || result->status != 200,
-                  no_version);
+    return report({"103 Early Hints is taken for the final answer"},
+                  !result || result->status != 200);
 }

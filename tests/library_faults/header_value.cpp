@@ -8,5 +8,5 @@ int main() {
     });
     const httplib::Result result = httplib::Client("127.0.0.1", server.port()).Get("/");
     const bool present = !result || result->get_header_value("X-Path") != "a%2Fb";
-    return report("the value of a response header is percent-decoded", present, {0, 44, 0});
+    return report({"the value of a response header is percent-decoded", {0, 44, 0}}, present);
 }

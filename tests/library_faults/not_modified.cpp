@@ -7,5 +7,5 @@ int main() {
         client.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n");
     });
     const httplib::Result result = httplib::Client("127.0.0.1", server.port()).Get("/");
-    return report("a 304 that declares a length is taken for cut off", !result, {0, 18, 3});
+    return report({"a 304 that declares a length is taken for cut off", {0, 18, 3}}, !result);
 }

@@ -16,6 +16,6 @@ int main() {
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    return report("a reason phrase of 200 KB overflows the stack",
-                  !WIFEXITED(status) || WEXITSTATUS(status) != 0, {0, 20, 1});
+    return report({"a reason phrase of 200 KB overflows the stack", {0, 20, 1}, {}, {0, 18, 7}},
+                  !WIFEXITED(status) || WEXITSTATUS(status) != 0);
 }

@@ -9,5 +9,5 @@ int main() {
             "5\r\n01234\r\n0\r\nDigest: abc\r\n\r\n");
     });
     const httplib::Result result = httplib::Client("127.0.0.1", server.port()).Get("/");
-    return report("a chunked body with trailers is an error", !result, {0, 12, 2});
+    return report({"a chunked body with trailers is an error", {0, 12, 2}}, !result);
 }

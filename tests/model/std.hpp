@@ -33,7 +33,7 @@ public:
     T exchange(T v, memory_order = {}) noexcept { return set("exchange", v); }
     T fetch_add(T d, memory_order = {}) noexcept { return set("add", T(value() + d)); }
     T fetch_sub(T d, memory_order = {}) noexcept { return set("subtract", T(value() - d)); }
-    bool compare_exchange_strong(T& expected, T v, memory_order = {}) noexcept {
+    bool compare_exchange_strong(T& expected, T v, memory_order = {}, memory_order = {}) noexcept {
         const T wanted = expected;
         expected = set("compare and exchange", value() == wanted ? v : value());
         return expected == wanted;
@@ -123,7 +123,8 @@ inline const Fiber* get_id() { return schedule.current; }
 }  // namespace this_thread
 
 namespace chrono {
-using ::std::chrono::ceil, ::std::chrono::duration, ::std::chrono::milliseconds;
+using ::std::chrono::ceil, ::std::chrono::duration, ::std::chrono::hours,
+    ::std::chrono::milliseconds;
 struct steady_clock : ::std::chrono::steady_clock {
     static time_point now() { return schedule.now; }
 };

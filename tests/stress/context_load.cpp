@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -16,7 +17,6 @@
 #include <vector>
 
 #include "context.hpp"
-#include "flag/command_line.hpp"
 
 using namespace std::chrono_literals;
 using context::Cancellable;
@@ -174,7 +174,7 @@ void short_lived() {
 int main(int argc, char** argv) {
     CLI::App app("Contexts in large numbers", "context_load");
     app.add_option("--scale", scale, "of all numbers; 1 by default")->check(CLI::Range(1e-5, 1e3));
-    if (const auto code = parse_command_line(app, argc, argv)) return *code;
+    CLI11_PARSE(app, argc, argv);
     ::alarm(600);  // whoever has not ended by then has lost a context
     wide();
     on_a_stack_of_8_mib(deep);

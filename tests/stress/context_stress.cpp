@@ -3,6 +3,7 @@
 // hold at any moment is, and the model once all threads have stopped. A finding ends the program
 // with 1, and with the seed that repeats it; on several threads the order of events is not
 // repeated.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,7 +22,6 @@
 #include <vector>
 
 #include "context.hpp"
-#include "flag/command_line.hpp"
 #include "tests/counted.hpp"
 
 using namespace std::chrono_literals;
@@ -684,7 +684,7 @@ int main(int argc, char** argv) {
     app.add_option("--ops", ops, "operations; if there are several threads, half of them on one");
     app.add_option("--threads", threads, "threads")->check(CLI::Range(1, 64));
     app.add_option("--seed", seed, "repeats a run; random by default");
-    if (const auto code = parse_command_line(app, argc, argv)) return *code;
+    CLI11_PARSE(app, argc, argv);
 
     std::printf("seed %u\n", seed);
     std::fflush(stdout);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <atomic>
@@ -18,7 +19,6 @@
 #include <thread>
 #include <vector>
 
-#include "flag/command_line.hpp"
 #include "net/http_get.hpp"
 #include "tests/loopback.hpp"
 
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
     int requests = 1000;
     CLI::App app("Cancels requests that are in flight at once, all by one call.", "http_load");
     app.add_option("--requests", requests, "how many [1000]")->check(CLI::PositiveNumber);
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+    CLI11_PARSE(app, argc, argv);
     std::signal(SIGPIPE, SIG_IGN);
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);

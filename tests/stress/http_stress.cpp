@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <atomic>
@@ -20,7 +21,6 @@
 #include <thread>
 #include <vector>
 
-#include "flag/command_line.hpp"
 #include "net/http_get.hpp"
 #include "net/test_server.hpp"
 #include "tests/loopback.hpp"
@@ -336,7 +336,7 @@ int main(int argc, char** argv) {
                  "http_stress");
     app.add_option("--requests", requests, "how many [10000]");
     app.add_option("--seed", seed, "repeats the plans of an earlier run [random]");
-    if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+    CLI11_PARSE(app, argc, argv);
     std::signal(SIGPIPE, SIG_IGN);
     std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
     std::fflush(stdout);

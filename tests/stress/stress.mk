@@ -14,7 +14,7 @@ stress: $(STRESS_PROGRAMS)  ## a million random operations on contexts, 10,000 r
 	$(BUILD)/tests/stress/http_stress --requests $(REQUESTS)
 	$(BUILD)/tests/stress/http_load
 
-$(STRESS_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(wildcard flag/command_line.cpp))
+$(STRESS_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
 $(HTTP_STRESS): $(call objects,tests/loopback.cpp $(NET))

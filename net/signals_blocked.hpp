@@ -1,0 +1,26 @@
+// Keeps the program's signals away from threads that it does not know of.
+#ifndef NET_SIGNALS_BLOCKED_HPP
+#define NET_SIGNALS_BLOCKED_HPP
+
+#include <csignal>
+
+// SignalsBlocked blocks all signals on this thread while it lives. A thread that is started
+// meanwhile has them blocked from its start: the signals are for the program's own handlers and its
+// sigwait. Only those that a fault of the thread itself raises are left to it.
+class SignalsBlocked {
+public:
+    SignalsBlocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, fault);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
+
+#endif  // NET_SIGNALS_BLOCKED_HPP
