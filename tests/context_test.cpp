@@ -720,6 +720,20 @@ TEST_CASE_FIXTURE(Bounded, "of many deadlines each ends its own context, none ea
     CHECK(early.load() == 0);
 }
 
+TEST_CASE_FIXTURE(Bounded, "cancelling some of many deadlines leaves the others in force") {
+    constexpr std::size_t count = 64;
+    std::vector<context::Cancellable> all;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::chrono::milliseconds in_no_order(i * 37 % count);
+        all.push_back(context::with_timeout(context::background(), 50ms + in_no_order));
+    }
+    for (std::size_t i = 0; i < count; i += 2) all[i].cancel();
+    for (std::size_t i = 1; i < count; i += 2) {
+        while (!all[i].ctx.done().stop_requested()) std::this_thread::yield();
+        CHECK(all[i].ctx.err() == errc::deadline_exceeded);
+    }
+}
+
 TEST_CASE("a cancel before the deadline counts") {
     const auto [ctx, cancel] = context::with_timeout(context::background(), 1h);
     cancel();
