@@ -98,7 +98,7 @@ TEST_SOURCES := $(wildcard tests/*.cpp)
 TESTS := $(BUILD)/tests/run
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
 FAULT_PROGRAMS := $(patsubst tests/faults/%.cpp,$(BUILD)/tests/programs/%,$(wildcard tests/faults/*.cpp))
-STANDALONE := $(foreach std,20 23,$(BUILD)/tests/standalone/c++$(std))
+STANDALONE := $(addprefix $(BUILD)/tests/standalone/,c++20 c++23 c++20-bare)
 LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.cpp))
 .PHONY: test library-faults asan tsan mutants plant docs-check
 
@@ -120,10 +120,11 @@ $(FAULT_PROGRAMS): $(BUILD)/tests/programs/%: $(BUILD)/tests/faults/%.o $(call o
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-# context.hpp alone, in two translation units of one program.
+# context.hpp alone, in two translation units of one program; `bare` is without exceptions and RTTI.
 $(STANDALONE): $(BUILD)/tests/standalone/c++%: tests/standalone/one.cpp tests/standalone/two.cpp context.hpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) -std=c++$* $(WARNINGS) $(CPPFLAGS) -I. $(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
+	$(CXX) -std=c++$(*:-bare=) $(if $(filter %-bare,$*),-fno-exceptions -fno-rtti) $(WARNINGS) $(CPPFLAGS) -I. \
+		$(CXXFLAGS) -pthread $(filter %.cpp,$^) $(LDFLAGS) -o $@
 	$@
 
 library-faults: $(LIBRARY_FAULTS)  ## show which known faults the installed cpp-httplib has

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <system_error>
 
 #include "client.hpp"
 #include "servers.hpp"
@@ -15,9 +16,9 @@
 using context::Context;
 using namespace std::chrono_literals;
 
-static constexpr auto version = "context_cancel 0.1.0 (cpp-httplib " CPPHTTPLIB_VERSION ")";
+static constexpr auto version = "context_cancel 0.2.0 (cpp-httplib " CPPHTTPLIB_VERSION ")";
 
-static void complain(const char* message) {
+static void complain(const std::string& message) {
     std::cerr << "context_cancel: " << message << std::endl;
 }
 
@@ -26,6 +27,9 @@ static void complain(const char* message) {
 static void end_uncaught() {
     try {
         std::rethrow_exception(std::current_exception());
+    } catch (const std::system_error& error) {
+        const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
+        complain((no_thread ? "cannot start a thread: " : "") + std::string(error.what()));
     } catch (const std::exception& error) {
         complain(error.what());
     } catch (...) {

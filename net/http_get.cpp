@@ -1,7 +1,6 @@
 #include "net/http_get.hpp"
 
 #include <httplib.h>
-#include <locale.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "net/http_trace.hpp"
 #include "net/lookup.hpp"
+#include "net/plain_locale.hpp"
 #include "net/socket_stop.hpp"
 #include "net/url.hpp"
 
@@ -59,22 +59,6 @@ struct Answer {
     BodyLength length;
     bool complete = false;  // it cannot have a body
     std::string error;      // why it is refused; empty if it is not
-};
-
-// PlainAscii gives the calling thread the "C" locale until it is destroyed. Some versions of the
-// library compare names as the locale does, and in a Turkish one `I` is not the capital of `i`.
-class PlainAscii {
-public:
-    PlainAscii() {
-        static const locale_t plain = ::newlocale(LC_ALL_MASK, "C", nullptr);
-        before_ = ::uselocale(plain);
-    }
-    PlainAscii(const PlainAscii&) = delete;
-    PlainAscii& operator=(const PlainAscii&) = delete;
-    ~PlainAscii() { ::uselocale(before_); }
-
-private:
-    locale_t before_;
 };
 
 void configure(httplib::Client& client);
@@ -128,7 +112,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     const httplib::Headers headers = request_headers(options, address);
     httplib::Result result(nullptr, httplib::Error::Connection);
     for (const std::string& ip : addresses) {
-        const PlainAscii ascii;
+        const PlainLocale plain;
         client.set_hostname_addr_map({{address.host, ip}});
         result = client.Get(address.target, headers, take_head, take_body);
         if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;

@@ -22,6 +22,7 @@
 
 #include "net/connection.hpp"
 #include "net/http_trace.hpp"
+#include "net/plain_locale.hpp"
 #include "net/signals_blocked.hpp"
 
 namespace {
@@ -119,6 +120,7 @@ public:
         response.content_provider_ =
             [this, provide = guarded(std::move(response.content_provider_))](
                 std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+                const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
                 return is_writable() && provide(offset, length, sink);
             };
         auto& release = response.content_provider_resource_releaser_;
@@ -389,6 +391,7 @@ void TestServer::Running::serve(Connection& connection) {
         constexpr std::uint32_t gone = EPOLLRDHUP | EPOLLONESHOT;
         checked(watch(clients, EPOLL_CTL_ADD, connection.number(), gone, key));
         Exchange exchange(connection, client->ctx);
+        const PlainLocale plain;
         if (!library.serve(exchange)) connection.reset();
     } catch (...) {  // memory has run out
         connection.reset();
@@ -412,6 +415,7 @@ void TestServer::Running::answer(Exchange& exchange, httplib::Response& response
         // The handler's context is a child of its client's: the callbacks of a child, and with them
         // what wakes the handler, come after those of its parent.
         const auto [ctx, cancel] = context::with_cancel(client);
+        const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
         handler(ctx, exchange.request(), response);
     }
     if (client.err()) stopped();

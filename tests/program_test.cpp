@@ -191,6 +191,12 @@ TEST_CASE("a server that cannot be started is reported in one line") {
           "context_cancel: cannot listen on 127.0.0.1: Too many open files\nexit 1\n");
 }
 
+TEST_CASE("a thread that cannot be started is reported in one line") {
+    // No thread can have a stack of a petabyte.
+    CHECK(run("ulimit -s 1099511627776 && exec $PROGRAM true").text ==
+          "context_cancel: cannot start a thread: Resource temporarily unavailable\nexit 1\n");
+}
+
 TEST_CASE("a standard output that takes nothing is reported") {
     for (const std::string arguments : {"true", "--help", "--version"}) {
         CAPTURE(arguments);
