@@ -194,11 +194,13 @@ TEST_CASE_FIXTURE(Bounded, "a cancel that is not the first waits until all below
     std::vector<context::Cancellable> below(1'000'000 / slowdown);
     int without_reason = 0;
     for (int round = 0; round < 5; ++round) {
-        const auto [ctx, cancel] = context::with_cancel(context::background());
+        const auto [above, cancel_above] = context::with_cancel(context::background());
+        const auto [ctx, cancel] = context::with_cancel(above);
         for (auto& each : below) each = context::with_cancel(ctx);
         const std::jthread first(std::cref(cancel));
         while (!ctx.err()) std::this_thread::yield();
-        cancel();
+        const context::CancelFunc& second = round % 2 == 0 ? cancel : cancel_above;
+        second();
         for (const auto& each : below)
             if (each.ctx.err() != errc::canceled) ++without_reason;
     }
