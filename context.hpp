@@ -41,15 +41,14 @@
 // Callbacks, which a std::stop_callback registers on done():
 // - A callback runs once, on the thread that cancels; for a deadline, on the timer thread. If the
 //   token is stopped already, it runs at once, in the constructor of its std::stop_callback.
-// - When it runs, err() is set on all contexts that are done with this one. Their tokens are
-// stopped
-//   one by one, parents first, and callbacks run one after the other.
+// - Before it runs, err() is set on all contexts that are done with this one. Then their tokens are
+//   stopped one by one, parents first, and the callbacks run one after the other.
 // - It must not throw. It should be quick: cancel() waits for it, and on the timer thread it delays
 //   all other deadlines. For slow work there is after_func.
 // - It may cancel, derive, read or drop any context, its own included: no lock of this header is
 //   held. It must not take a lock that the thread which cancels may hold.
-// - It must not wait for a thread that waits for a descendant of its context: the token of the
-//   descendant is stopped later, on the same thread.
+// - It must not wait for a thread that waits for a descendant of its context. The token of the
+//   descendant is stopped later, by the same thread.
 // - The destructor of a std::stop_callback waits for its callback if that runs on another thread.
 //   Do not destroy one while you hold a lock that its callback takes.
 //
@@ -63,22 +62,23 @@
 // Values and deadline are then the parent's; the reason is errc::canceled if the other one came
 // first. See examples/either.cpp.
 //
-// Errors: deriving a context, and its first done(), wait() or sleep_for(), may throw
-// std::bad_alloc; nothing has changed then. Cancelling allocates nothing and cannot fail.
+// Errors: all that allocates may throw std::bad_alloc: to derive, to print, after_func, and the
+// first done(), wait() or sleep_for() of a context. Nothing has changed then. Cancelling allocates
+// nothing and cannot fail.
 //
 // Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
-// after_func. Each starts at its first use, with all signals blocked. exit() waits for what runs on
-// them, the helper first, and joins them before it destroys statics that are older than both. From
-// then on only wait() and sleep_for() notice a deadline.
+// after_func. Each starts at its first use. It takes no signals but those of its own faults. exit()
+// waits for what runs on them, the helper first, and joins them. Only then does it destroy statics
+// that are older than both. From then on only wait(), sleep_for() and a derivation notice a
+// deadline, and run its callbacks themselves.
 //
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
-// has neither hidden thread, and may only exec or _exit if the parent had other threads. Two
-// contexts cannot be compared. A library that hides its symbols has keys, and a timer thread, of
-// its own.
+// has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
+// included. Two contexts cannot be compared. A library that hides its symbols has keys, hidden
+// threads and an error category of its own: across it, compare errors with std::errc.
 //
 // Needs: std::stop_token, which is in libstdc++ 11, in libc++ 20, and in libc++ 18 with
-// -fexperimental-library. Before 18, libc++ may hang in std::condition_variable_any with a token
-// (LLVM #76807).
+// -fexperimental-library.
 #ifndef CONTEXT_CANCEL_CONTEXT_HPP
 #define CONTEXT_CANCEL_CONTEXT_HPP
 
@@ -139,8 +139,8 @@ struct Key {
 };
 
 // Context is a place in the tree, as a value: a copy is the same place and costs one atomic
-// increment. It keeps what its ancestors hold alive, not its descendants. Default-constructed or
-// moved-from it is background(). See examples/four_questions.cpp.
+// increment. It keeps alive what its ancestors hold, but not its descendants. Default-constructed
+// or moved-from it is background(). See examples/four_questions.cpp.
 class Context {
 public:
     // done returns the token that is stopped when this context is done. Poll it, wait on it with
@@ -177,9 +177,9 @@ private:
 // it by hand where the work should be aborted sooner.
 //
 // It may be called from any thread, any number of times. When any call returns, err() is set on the
-// context and on all its descendants. The call that made the context done has also stopped their
-// tokens and run their callbacks. Another call does not wait for callbacks: they may run elsewhere,
-// or have yet to begin. No call waits for the work to stop: join it for that, or see
+// context and on all its descendants. The call that makes a context done also stops its token and
+// runs its callbacks before it returns. Another call does not wait for callbacks: they may run
+// elsewhere, or have yet to begin. No call waits for the work to stop: join it for that, or see
 // examples/monitor.cpp and examples/cancel_twice.cpp.
 //
 // cancel(why) makes `why` the cause of all that it cancels. A cause is a std::error_code: callers
@@ -201,9 +201,9 @@ private:
     detail::Ref node_;
 };
 
-// StopFunc withdraws a function from after_func. It returns true if the function will now never
-// run, false if it has begun, has run or was withdrawn before. It does not wait for the function.
-// Dropping a StopFunc changes nothing.
+// StopFunc withdraws a function from after_func. If it returns true, the function will never run
+// and has been destroyed. If it returns false, the function has begun, has run or was withdrawn
+// before. It does not wait for the function. Dropping a StopFunc changes nothing.
 class StopFunc {
 public:
     bool operator()() const noexcept;
@@ -233,9 +233,9 @@ Cancellable with_cancel(const Context& parent);
 // with_deadline derives a context as with_cancel does, which is also done at `deadline`, with
 // errc::deadline_exceeded and with `why` as its cause. It is never done early. How late it is
 // depends on the machine's load and on the callbacks of other deadlines. If the deadline has
-// passed, the context is done from the start. An earlier deadline of the parent stays in force.
-// time_point::max() never comes. The first deadline of a program starts the timer thread, or throws
-// std::system_error.
+// passed, the context is done from the start. An earlier deadline of the parent stays in force; if
+// both are equal, a `why` counts. time_point::max() never comes. The first deadline of a program
+// starts the timer thread, or throws std::system_error.
 Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why = {});
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
@@ -272,20 +272,22 @@ std::error_code wait(const Context& ctx);
 // deadline is not after the end of the sleep, it always is. See examples/worker.cpp.
 //
 // wait and sleep_for return at the deadline of ctx, or a millisecond later, even while a callback
-// holds up the timer thread. done() is then stopped later, by that thread.
+// holds up the timer thread. That thread then stops done() later, and a cancel() stops it no
+// sooner.
 template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on the helper thread, which runs one function after the
-// other, those of one context in the order in which they were given. So f holds up other such
-// functions and must not wait for one, but it holds up neither the thread that cancels nor a
-// deadline. It must not throw. It does not run if it has not begun when the process exits. All that
-// is needed is acquired now: the first call starts the thread, or throws std::system_error. See
-// examples/server_shutdown.cpp.
+// other. Those that a context has when it becomes done run in the order in which they were given.
+// So f holds up other such functions and must not wait for one. It holds up neither the thread that
+// cancels nor a deadline. It must not throw. It does not run if it has not begun when the process
+// exits. All that is needed is acquired now: the first call starts the thread, or throws
+// std::system_error. See examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
-// Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value.
+// Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value. A
+// deadline that is not in force is not shown, nor a with_cancel of a context that was done.
 std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
 }  // namespace context
@@ -305,9 +307,9 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // a node until all below that are done. So a node that is done and not locked has no live
 // descendant.
 //
-// Lifetimes. A CancelNode leaves the list and the timers before its CancelFunc, or the StopFunc of
-// an after_func, drops its reference. So a node that is found in a list or among the timers, under
-// the lock that guards them, is alive, and no destructor has anything to unlink.
+// Lifetimes. A node in a list is live, or a thread that has a reference to it is marking it. A node
+// among the timers is one whose CancelFunc has not been called. So a node that is found in either,
+// under the lock that guards it, may be used, and no destructor has anything to unlink.
 //
 // The token. A std::stop_source allocates, so it is made by the first done(). Most contexts are
 // only polled with err() or never looked at.
@@ -362,18 +364,12 @@ inline Ref& Ref::operator=(Ref other) noexcept {
     return *this;
 }
 
-// release drops a reference and returns whether it was the last one. A sole owner need not count
-// down: a reference is only copied from one that exists, so no other thread can be counting. That
-// saves an atomic read-modify-write.
-inline bool release(Node& node) noexcept {
-    return node.refs.load(std::memory_order_acquire) == 1 ||
-           node.refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
-}
-
-// The last reference takes the node's reference to its parent over and drops that next: a loop,
-// because a recursion would overflow the stack on a long chain.
+// A sole owner need not count down, which saves an atomic read-modify-write. The last reference
+// takes over the node's reference to its parent and drops that next: a loop, because a recursion
+// would overflow the stack on a long chain.
 inline Ref::~Ref() {
-    while (node_ && release(*node_)) {
+    while (node_ && (node_->refs.load(std::memory_order_acquire) == 1 ||
+                     node_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)) {
         Node* const last = node_;
         node_ = std::exchange(last->parent.node_, nullptr);
         delete last;
@@ -391,30 +387,23 @@ struct ValueNode final : Node {
     const T value;
 };
 
-struct DetachedNode final : Node {
-    explicit DetachedNode(Ref parent_ref) noexcept
-        : Node(std::move(parent_ref), nullptr, nullptr) {}
-    void print(std::ostream& out) const override { out << ".without_cancel"; }
+// RootNode is a todo(), or a without_cancel() of its parent.
+struct RootNode final : Node {
+    explicit RootNode(const char* how_derived = "todo", Ref parent_ref = Ref{}) noexcept
+        : Node(std::move(parent_ref), nullptr, nullptr), how(how_derived) {}
+    void print(std::ostream& out) const override { out << how; }
+
+    const char* const how;
 };
 
-struct TodoNode final : Node {
-    TodoNode() noexcept : Node(Ref{}, nullptr, nullptr) {}
-    void print(std::ostream& out) const override { out << "todo"; }
-};
-
-// Lock is a mutex of one byte, for std::lock_guard. Most that is done under it takes less time than
-// to put a thread to sleep and wake it: so lock tries for a while. Then it sleeps: the cancel of a
-// large tree takes long, and a thread that holds the lock may be kept from running.
+// Lock is a mutex of one byte. Most that is done under it takes less time than to put a thread to
+// sleep and wake it: so lock tries for a while. Then it sleeps, since a large tree takes long.
 class Lock {
 public:
     bool is_locked() const noexcept { return state_.load(std::memory_order_acquire) != unlocked; }
-    bool try_lock() noexcept {
-        State expected = unlocked;
-        return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire);
-    }
     void lock() noexcept {
         for (int tries = 0; tries < 100; ++tries) {
-            if (!is_locked() && try_lock()) return;
+            if (!is_locked() && change(unlocked, locked, std::memory_order_acquire)) return;
         }
         while (state_.exchange(awaited, std::memory_order_acquire) != unlocked) {
             state_.wait(awaited, std::memory_order_relaxed);
@@ -422,16 +411,16 @@ public:
     }
 
     // try_unlock fails if another thread may sleep in lock().
-    bool try_unlock() noexcept {
-        State expected = locked;
-        return state_.compare_exchange_strong(expected, unlocked, std::memory_order_release);
-    }
+    bool try_unlock() noexcept { return change(locked, unlocked, std::memory_order_release); }
     void unlock() noexcept {
         if (state_.exchange(unlocked) == awaited) state_.notify_one();
     }
 
 private:
     enum State : std::uint8_t { unlocked, locked, awaited };
+    bool change(State from, State to, std::memory_order order) noexcept {
+        return state_.compare_exchange_strong(from, to, order, std::memory_order_relaxed);
+    }
     std::atomic<State> state_{unlocked};
 };
 
@@ -445,13 +434,101 @@ struct CancelNode : Node {
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
     bool are_all_done() const noexcept { return is_done() && !lock.is_locked(); }  // below it, too
-    const std::stop_token& done();
     CancelNode* above() const noexcept { return parent ? parent->cancel_node : nullptr; }
-    bool link() noexcept;
-    void unlink() noexcept;
-    bool lock_and_mark(errc why, std::error_code because) noexcept;
-    CancelNode* mark_all(errc why, std::error_code because) noexcept;
-    static void wake_all(CancelNode* to_wake) noexcept;
+
+    const std::stop_token& done() {
+        if (is_awaited.load(std::memory_order_acquire)) return token;
+        std::stop_source fresh;  // allocates, so before the lock
+        const std::lock_guard guard(lock);
+        if (!is_awaited.load(std::memory_order_relaxed)) {
+            if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
+            source = std::move(fresh);
+            token = source.get_token();
+            is_awaited.store(true, std::memory_order_release);
+        }
+        return token;
+    }
+
+    // link makes this node a child of the one above, if that is live, otherwise done for the same
+    // reason. It returns whether the node is live.
+    bool link() noexcept {
+        CancelNode* const to = above();
+        if (!to) return true;
+        if (!to->is_done()) {
+            const std::lock_guard guard(to->lock);
+            if (!to->is_done()) {
+                here = &to->children;
+                next = std::exchange(*here, this);
+                if (next) next->here = &next;
+                return true;
+            }
+        }
+        cause = to->cause;
+        reason.store(to->reason, std::memory_order_release);
+        return false;
+    }
+
+    // unlink takes this node from the list of the one above. If that is done, there is no list any
+    // more: the cancel that held the lock has been here.
+    void unlink() noexcept {
+        CancelNode* const from = above();
+        if (!from) return;
+        const std::lock_guard guard(from->lock);
+        if (from->is_done()) return;
+        *here = next;
+        if (next) next->here = here;
+    }
+
+    // lock_and_mark gives this node its reason and returns true, with the lock held. It returns
+    // false if the node has one already; then all below it are done, too. At a deadline of its own
+    // or of an ancestor, which is no earlier, a DeadlineNode keeps its own cause.
+    bool lock_and_mark(errc why, std::error_code because) noexcept {
+        lock.lock();
+        if (is_done()) {
+            lock.unlock();
+            return false;
+        }
+        if (why != errc::deadline_exceeded || !timed()) cause = because;
+        reason.store(static_cast<std::uint8_t>(why), std::memory_order_release);
+        return true;
+    }
+
+    // mark_all makes this node done, and all below it. It goes down to each child and comes back up
+    // when all below that are done: so it holds the locks of the nodes on its way, and of no
+    // others. Only then does this node leave its parent's list: a cancel from above meets it there
+    // and waits for its lock. It returns the nodes to wake, each with a reference, linked by
+    // `children`, parents before children.
+    //
+    // A descendant may be gone as soon as its lock is free, and unlock() must not touch it then. So
+    // a node on whose lock a thread may sleep is returned, too, with a reference.
+    CancelNode* mark_all(errc why, std::error_code because = {}) noexcept {
+        if (are_all_done() || !lock_and_mark(why, because)) return nullptr;
+        CancelNode* to_wake = nullptr;
+        for (CancelNode* node = this; node;) {
+            if (CancelNode* const child = node->children) {
+                node->children = child->next;
+                if (child->lock_and_mark(why, node->cause)) node = child;
+                continue;
+            }
+            CancelNode* const up = node == this ? nullptr : node->above();
+            if (node->is_awaited.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
+                node->refs.fetch_add(1, std::memory_order_relaxed);
+                node->children = std::exchange(to_wake, node);
+                node->lock.unlock();
+            }
+            node = up;
+        }
+        unlink();
+        return to_wake;
+    }
+
+    static void wake_all(CancelNode* to_wake) noexcept {
+        while (to_wake) {
+            const Ref node{to_wake};
+            to_wake->wake();
+            to_wake = to_wake->children;
+        }
+    }
     void cancel(errc why, std::error_code because = {}) noexcept {
         wake_all(mark_all(why, because));
     }
@@ -466,7 +543,7 @@ struct CancelNode : Node {
     std::atomic<std::uint8_t> reason{0};  // an errc; 0 while live; publishes `cause`
     const bool has_deadline;              // of its own or of an ancestor
     const time_point deadline;            // time_point::max() if there is none
-    std::error_code cause;                // empty if none was given
+    std::error_code cause;                // while live, that for a deadline of its own
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
@@ -479,99 +556,16 @@ struct CancelNode : Node {
     CancelNode** here = nullptr;
 };
 
-inline const std::stop_token& CancelNode::done() {
-    if (is_awaited.load(std::memory_order_acquire)) return token;
-    std::stop_source fresh;  // allocates, so before the lock
-    const std::lock_guard guard(lock);
-    if (!is_awaited.load(std::memory_order_relaxed)) {
-        if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
-        source = std::move(fresh);
-        token = source.get_token();
-        is_awaited.store(true, std::memory_order_release);
-    }
-    return token;
-}
-
-// link makes this node a child of the one above, if that is live, otherwise done for the same
-// reason. It returns whether the node is live.
-inline bool CancelNode::link() noexcept {
-    CancelNode* const to = above();
-    if (!to) return true;
-    if (!to->is_done()) {
-        const std::lock_guard guard(to->lock);
-        if (!to->is_done()) {
-            here = &to->children;
-            next = std::exchange(*here, this);
-            if (next) next->here = &next;
-            return true;
-        }
-    }
-    cause = to->cause;
-    reason.store(to->reason, std::memory_order_release);
-    return false;
-}
-
-// unlink takes this node from the list of the one above. If that is done, there is no list any
-// more: the cancel that held the lock has been here.
-inline void CancelNode::unlink() noexcept {
-    CancelNode* const from = above();
-    if (!from) return;
-    const std::lock_guard guard(from->lock);
-    if (from->is_done()) return;
-    *here = next;
-    if (next) next->here = here;
-}
-
-// mark_all makes this node done, and all below it. It goes down to each child and comes back up
-// when all below that are done: so it holds the locks of the nodes on its way, and of no others. It
-// returns the nodes to wake, each with a reference, linked by `children`, parents before children.
-//
-// This node leaves its parent's list only when all below it are done. So a cancel from above meets
-// it there and waits for its lock. A node that is done already is only waited for.
-//
-// A descendant may be gone as soon as its lock is free. If a thread sleeps on that lock, it is
-// returned, too, since unlock() must not touch a node that is gone. If that thread is in done(), it
-// makes a token that is stopped.
-inline CancelNode* CancelNode::mark_all(errc why, std::error_code because) noexcept {
-    if (are_all_done() || !lock_and_mark(why, because)) return nullptr;
-    CancelNode* to_wake = nullptr;
-    for (CancelNode* node = this; node;) {
-        if (CancelNode* const child = node->children) {
-            node->children = child->next;
-            if (child->lock_and_mark(why, node->cause)) node = child;
-            continue;
-        }
-        CancelNode* const up = node == this ? nullptr : node->above();
-        if (node->is_awaited.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
-            node->refs.fetch_add(1, std::memory_order_relaxed);
-            node->children = std::exchange(to_wake, node);
-            node->lock.unlock();
-        }
-        node = up;
-    }
-    unlink();
-    return to_wake;
-}
-
-inline void CancelNode::wake_all(CancelNode* to_wake) noexcept {
-    while (to_wake) {
-        const Ref node{to_wake};
-        to_wake->wake();
-        to_wake = to_wake->children;
-    }
-}
-
 struct TimerShard;
 
 // DeadlineNode is a CancelNode with a deadline of its own, which is no later than those above.
 struct DeadlineNode final : CancelNode {
     DeadlineNode(Ref parent_ref, time_point done_at, std::error_code why) noexcept
-        : CancelNode(std::move(parent_ref), done_at), cause_at_deadline(why) {}
+        : CancelNode(std::move(parent_ref), done_at) {
+        cause = why;
+    }
     DeadlineNode* timed() noexcept override { return this; }
-    void stop_timer() noexcept;
     void print(std::ostream& out) const override { out << ".with_deadline"; }
-
-    const std::error_code cause_at_deadline;
 
     // The place in the heap of `shard`, guarded by its mutex: `back` is the previous sibling, for
     // the first child the parent.
@@ -581,55 +575,47 @@ struct DeadlineNode final : CancelNode {
     DeadlineNode* back = nullptr;
 };
 
-// lock_and_mark gives this node its reason and returns true, with the lock held. It returns false
-// if the node has one already; then all below it are done, too.
-//
-// If the deadline of an ancestor has passed, so has that of this node, which is no later: then its
-// own cause counts, in whatever order the timers come.
-inline bool CancelNode::lock_and_mark(errc why, std::error_code because) noexcept {
-    lock.lock();
-    if (is_done()) {
-        lock.unlock();
-        return false;
+// TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
+// deadlines do not meet on one: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) whose
+// links lie in its elements. To add allocates nothing and takes constant time, to remove amortized
+// logarithmic time. Both touch next to nothing where, as usual, a later deadline comes and goes.
+struct alignas(64) TimerShard {
+    void add(DeadlineNode& t) noexcept {
+        const std::lock_guard guard(mutex);
+        t.shard = this;
+        root = merge(root, &t);
+        if (root == &t) earliest = t.deadline;
     }
-    const DeadlineNode* const own = why == errc::deadline_exceeded ? timed() : nullptr;
-    cause = own ? own->cause_at_deadline : because;
-    reason.store(static_cast<std::uint8_t>(why), std::memory_order_release);
-    return true;
-}
 
-// nearest_timed returns the node whose deadline is that of `node`, or null.
-inline DeadlineNode* nearest_timed(CancelNode* node) noexcept {
-    for (; node; node = node->above()) {
-        if (DeadlineNode* const timed = node->timed()) return timed;
+    void remove(DeadlineNode& t) noexcept {
+        const std::lock_guard guard(mutex);
+        if (&t == root || t.back) erase(t);
     }
-    return nullptr;
-}
 
-// DeadlineHeap is a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) whose links lie in its
-// elements: push allocates nothing and takes constant time, erase amortized logarithmic time, and
-// both touch next to nothing where, as usual, a later deadline is pushed and erased again.
-class DeadlineHeap {
-public:
-    DeadlineNode* earliest() const noexcept { return root_; }
-    bool contains(const DeadlineNode& t) const noexcept { return &t == root_ || t.back; }
-
-    void push(DeadlineNode& t) noexcept { root_ = merge(root_, &t); }
+    Ref take_expired(time_point now) noexcept {
+        if (now < earliest.load()) return Ref{};
+        const std::lock_guard guard(mutex);
+        if (!root || now < root->deadline) return Ref{};
+        DeadlineNode* const first = root;
+        erase(*first);
+        first->refs.fetch_add(1, std::memory_order_relaxed);
+        return Ref{first};
+    }
 
     void erase(DeadlineNode& t) noexcept {
         DeadlineNode* const orphans = merge_all(std::exchange(t.child, nullptr));
-        if (&t == root_) {
-            root_ = orphans;
+        if (&t == root) {
+            root = orphans;
+            earliest = root ? root->deadline : time_point::max();
             return;
         }
         DeadlineNode*& link = t.back->child == &t ? t.back->child : t.back->sibling;
         link = t.sibling;
         if (t.sibling) t.sibling->back = t.back;
         t.sibling = t.back = nullptr;
-        root_ = merge(root_, orphans);
+        root = merge(root, orphans);
     }
 
-private:
     // merge makes the later of two roots the first child of the other one.
     static DeadlineNode* merge(DeadlineNode* a, DeadlineNode* b) noexcept {
         if (!a || !b) return a ? a : b;
@@ -650,9 +636,9 @@ private:
             DeadlineNode* const pair = merge(a, b);
             pair->sibling = std::exchange(pairs, pair);
         }
-        DeadlineNode* root = nullptr;
-        while (pairs) root = merge(root, take(pairs));
-        return root;
+        DeadlineNode* whole = nullptr;
+        while (pairs) whole = merge(whole, take(pairs));
+        return whole;
     }
 
     static DeadlineNode* take(DeadlineNode*& first) noexcept {
@@ -661,55 +647,47 @@ private:
         return t;
     }
 
-    DeadlineNode* root_ = nullptr;
-};
-
-// TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
-// deadlines do not meet on one.
-struct alignas(64) TimerShard {
     std::mutex mutex;
-    DeadlineHeap heap;
-    std::atomic<time_point> earliest{time_point::max()};  // of the heap; written under the mutex
-
-    void push(DeadlineNode& t) noexcept {
-        heap.push(t);
-        if (heap.earliest() == &t) earliest = t.deadline;
-    }
-
-    void erase(DeadlineNode& t) noexcept {
-        const bool was_first = heap.earliest() == &t;
-        heap.erase(t);
-        if (!was_first) return;
-        earliest = heap.earliest() ? heap.earliest()->deadline : time_point::max();
-    }
+    DeadlineNode* root = nullptr;
+    std::atomic<time_point> earliest{time_point::max()};  // written under the mutex
 };
 
-// SignalsBlocked keeps all signals from a thread that is started while it lives, and from then on.
-// They are for the program: its handlers, its sigwait. Only those that a fault of the thread itself
-// raises are left to it.
-class SignalsBlocked {
+// SignalsBlocked keeps signals from a thread that is started while it lives: they are for the
+// program, its handlers, its sigwait. The thread takes only those that a fault of its own raises.
 #if __has_include(<unistd.h>)
-public:
+inline long this_process() noexcept { return ::getpid(); }
+struct SignalsBlocked {
     SignalsBlocked() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, fault);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+        sigset_t most;
+        ::sigfillset(&most);
+        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
+            ::sigdelset(&most, fault);
+        }
+        ::pthread_sigmask(SIG_SETMASK, &most, &before);
     }
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
 
-private:
-    sigset_t before_;
-#endif
+    sigset_t before;
 };
+#else
+inline long this_process() noexcept { return 0; }
+struct SignalsBlocked {};
+#endif
 
 // Service is a thread that works for the whole process. It starts at the first use and is joined at
 // exit; the object is never destroyed.
 class Service {
 public:
-    void stop() noexcept;
+    // A callback that calls exit() is on the thread itself, which is not joined then.
+    void stop() noexcept {
+        if (has_no_thread()) return;
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+            wake_.notify_one();
+        }
+        if (thread_.get_id() != std::this_thread::get_id()) thread_.join();
+    }
 
 protected:
     template <class Work>
@@ -718,59 +696,17 @@ protected:
         thread_ = std::thread(std::move(work));
     }
 
-    std::atomic<bool> stopping_{false};
+    // The thread has been stopped, or this is the child of a fork().
+    bool has_no_thread() const noexcept { return stopping_ || process_ != this_process(); }
+
+    std::atomic<bool> stopping_{false};  // set under the mutex
     std::mutex mutex_;
     std::condition_variable wake_;
 
 private:
-    static long this_process() noexcept {
-#if __has_include(<unistd.h>)
-        return ::getpid();
-#else
-        return 0;
-#endif
-    }
-
     const long process_ = this_process();
     std::thread thread_;
 };
-
-// stop does nothing in the child of a fork(), where there is no thread, and after another stop. A
-// callback that calls exit() is on the thread itself, which is left alone.
-inline void Service::stop() noexcept {
-    if (process_ != this_process() || !thread_.joinable()) return;
-    if (thread_.get_id() == std::this_thread::get_id()) return;
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        wake_.notify_one();
-    }
-    thread_.join();
-}
-
-// started is the one object of a class of services; null before its first use.
-template <class S>
-inline std::atomic<S*> started{nullptr};
-
-// stop_services runs at exit, once for each class of services that has started.
-void stop_services() noexcept;
-
-// running returns the one object of a class of services, with its thread started. What fails is
-// tried again by the next call.
-template <class S>
-S& running() {
-    static S& service = *new S;
-    [[maybe_unused]] static const bool stops_at_exit = [] {
-        started<S> = &service;
-        if (std::atexit(stop_services) == 0) return true;
-#ifdef __cpp_exceptions
-        throw std::bad_alloc();
-#else
-        std::abort();
-#endif
-    }();
-    return service;
-}
 
 // Timers serves all deadlines. Its thread sleeps until the earliest.
 class Timers : public Service {
@@ -778,115 +714,86 @@ public:
     Timers() {
         start([this] { run(); });
     }
-    void add(DeadlineNode& t) noexcept;
 
-    // wake_later lets the timer thread wake the nodes of a list from mark_all.
+    // add writes `earliest` and then reads `wakes_at_`; run writes `wakes_at_` and then reads
+    // `earliest`. In the one order of seq_cst one of them sees what the other has written. So
+    // either add sees when the thread means to wake, or the thread sees the new deadline before it
+    // sleeps. A deadline that is not the first of its shard needs no wake-up.
+    void add(DeadlineNode& t) noexcept {
+        static std::atomic<unsigned> threads{0};
+        thread_local const unsigned mine = threads.fetch_add(1, std::memory_order_relaxed);
+        shards_[mine % shards_.size()].add(t);
+        if (t.deadline < wakes_at_.load()) {
+            const std::lock_guard lock(mutex_);
+            wake_.notify_one();
+        }
+    }
+
+    // wake_later lets the timer thread wake the nodes of a list from mark_all. If there is none any
+    // more, this thread does: a cancel that comes later finds them done, and wakes nobody.
     void wake_later(CancelNode* list) noexcept {
         if (!list) return;
         CancelNode* last = list;
         while (last->children) last = last->children;
-        const std::lock_guard lock(mutex_);
-        last->children = std::exchange(to_wake_, list);
-        wake_.notify_one();
+        if (std::unique_lock lock(mutex_); !has_no_thread()) {
+            last->children = std::exchange(to_wake_, list);
+            wake_.notify_one();
+            return;
+        }
+        CancelNode::wake_all(list);
     }
 
 private:
-    void run() noexcept;
-    Ref take_expired(TimerShard& shard, time_point now) noexcept;
-    time_point earliest() const noexcept;
+    // Each round takes what has expired when it begins, so that callbacks which keep making
+    // deadlines cannot keep the thread from the other shards.
+    void run() noexcept {
+        for (;;) {
+            const time_point now = std::chrono::steady_clock::now();
+            for (TimerShard& shard : shards_) {
+                while (const Ref expired = stopping_ ? Ref{} : shard.take_expired(now)) {
+                    expired->cancel_node->cancel(errc::deadline_exceeded);
+                }
+            }
+            std::unique_lock lock(mutex_);
+            if (CancelNode* const to_wake = std::exchange(to_wake_, nullptr)) {
+                lock.unlock();
+                CancelNode::wake_all(to_wake);
+                continue;
+            }
+            if (stopping_) return;
+            const time_point next = earliest();
+            wakes_at_ = next;
+            if (earliest() < next) continue;
+            wake_.wait_until(lock,
+                             std::min(next, now + std::chrono::hours(24)));  // max() overflows
+        }
+    }
+
+    time_point earliest() const noexcept {
+        time_point earliest = time_point::max();
+        for (const TimerShard& shard : shards_)
+            earliest = std::min(earliest, shard.earliest.load());
+        return earliest;
+    }
 
     std::array<TimerShard, 16> shards_;
     std::atomic<time_point> wakes_at_{time_point::max()};  // announced under the mutex
     CancelNode* to_wake_ = nullptr;                        // guarded by the mutex
 };
 
-// add and run each write one of `earliest` and `wakes_at_` and then read the other, all in the one
-// order of seq_cst: so either add sees when the thread means to wake, or the thread sees the new
-// deadline before it sleeps. A deadline that is not the first of its shard needs no wake-up: the
-// first one has been seen to.
-inline void Timers::add(DeadlineNode& t) noexcept {
-    static std::atomic<unsigned> threads{0};
-    thread_local const unsigned mine = threads.fetch_add(1, std::memory_order_relaxed);
-    TimerShard& shard = shards_[mine % shards_.size()];
-    {
-        const std::lock_guard lock(shard.mutex);
-        t.shard = &shard;
-        shard.push(t);
-    }
-    if (t.deadline < wakes_at_.load()) {
-        const std::lock_guard lock(mutex_);
-        wake_.notify_one();
-    }
-}
-
-inline void DeadlineNode::stop_timer() noexcept {
-    if (!shard) return;
-    const std::lock_guard guard(shard->mutex);
-    if (shard->heap.contains(*this)) shard->erase(*this);
-}
-
-// Each round takes what has expired when it begins, so that callbacks which keep making deadlines
-// cannot keep the thread from the other shards.
-inline void Timers::run() noexcept {
-    while (!stopping_) {
-        const time_point now = std::chrono::steady_clock::now();
-        for (TimerShard& shard : shards_) {
-            while (const Ref expired = take_expired(shard, now)) {
-                expired->cancel_node->cancel(errc::deadline_exceeded);
-            }
-        }
-        std::unique_lock lock(mutex_);
-        if (CancelNode* const to_wake = std::exchange(to_wake_, nullptr)) {
-            lock.unlock();
-            CancelNode::wake_all(to_wake);
-            continue;
-        }
-        const time_point next = earliest();
-        wakes_at_ = next;
-        if (stopping_ || earliest() < next) continue;
-        if (next == time_point::max()) {
-            wake_.wait(lock);
-        } else {
-            wake_.wait_until(lock, next);
-        }
-    }
-}
-
-inline Ref Timers::take_expired(TimerShard& shard, time_point now) noexcept {
-    if (stopping_ || now < shard.earliest.load()) return Ref{};
-    const std::lock_guard lock(shard.mutex);
-    DeadlineNode* const first = shard.heap.earliest();
-    if (!first || now < first->deadline) return Ref{};
-    shard.erase(*first);
-    first->refs.fetch_add(1, std::memory_order_relaxed);
-    return Ref{first};
-}
-
-inline time_point Timers::earliest() const noexcept {
-    time_point earliest = time_point::max();
-    for (const TimerShard& shard : shards_) earliest = std::min(earliest, shard.earliest.load());
-    return earliest;
-}
-
 // CallNode is a function of after_func: a node below the context that it waits for, which hands
 // itself to the helper thread when it is done. While it is linked or handed over it holds a
-// reference to itself. A thread that changes `state` from `waiting` is the one to use the function.
+// reference to itself. Only the first to claim it, which calls or withdraws it, uses the function.
 struct CallNode : CancelNode {
-    enum State { waiting, begun, withdrawn };
-
     explicit CallNode(Ref parent_ref) noexcept : CancelNode(std::move(parent_ref), std::nullopt) {
         is_awaited = true;
     }
-
     void wake() noexcept override;
     virtual void drop() noexcept = 0;
     virtual void run() noexcept = 0;
-    bool claim(State next_state) noexcept {
-        State expected = waiting;
-        return state.compare_exchange_strong(expected, next_state);
-    }
+    bool claim() noexcept { return !is_claimed.exchange(true); }
 
-    std::atomic<State> state{waiting};
+    std::atomic<bool> is_claimed{false};
 };
 
 template <class F>
@@ -901,8 +808,7 @@ struct Call final : CallNode {
     std::optional<F> function;
 };
 
-// Helper runs the functions of after_func on one thread, in the order in which they are handed
-// over.
+// Helper runs the functions of after_func on one thread, in the order in which they come.
 class Helper : public Service {
 public:
     Helper() {
@@ -918,12 +824,11 @@ public:
     }
 
 private:
-    // The reference goes at the end of a round, without the lock: with it a value of the program
-    // may.
+    // A round ends by dropping its reference, without the lock: that may destroy values.
     void run() noexcept {
         while (const Ref handed_over = pop()) {
             auto& call = static_cast<CallNode&>(*handed_over->cancel_node);
-            if (call.claim(CallNode::begun)) call.run();
+            if (call.claim()) call.run();
         }
     }
 
@@ -941,19 +846,41 @@ private:
     CancelNode** end_ = &first_;
 };
 
-// wake hands the reference that the node holds to itself over, or drops it.
+// started is the one object of a class of services; null before its first use.
+template <class S>
+inline std::atomic<S*> started{nullptr};
+
+// wake hands the reference that the node holds to itself over. If it is withdrawn, that is dropped.
 inline void CallNode::wake() noexcept {
-    if (state == withdrawn) {
+    if (is_claimed) {
         const Ref last{this};
     } else {
         started<Helper>.load()->push(*this);
     }
 }
 
-// The helper is first: its function may wait for a callback of a deadline.
+// stop_services runs at exit. The helper is first: its function may wait for a callback of a
+// deadline.
 inline void stop_services() noexcept {
     if (Helper* const helper = started<Helper>) helper->stop();
     if (Timers* const timers = started<Timers>) timers->stop();
+}
+
+// running returns the one object of a class of services, with its thread started. What fails is
+// tried again by the next call.
+template <class S>
+S& running() {
+    static S& service = *new S;
+    [[maybe_unused]] static const bool stops_at_exit = [] {
+        started<S> = &service;
+        if (std::atexit(stop_services) == 0) return true;
+#ifdef __cpp_exceptions
+        throw std::bad_alloc();
+#else
+        std::abort();
+#endif
+    }();
+    return service;
 }
 
 // Access lets the functions of this header into the handles.
@@ -973,16 +900,9 @@ struct Access {
         auto* const node = new Derived(ref(parent), args...);
         node->refs.store(2, std::memory_order_relaxed);  // ctx and cancel
         node->link();
-        Cancellable derived;
-        derived.ctx.node_ = Ref{node};
+        Cancellable derived{adopt(node), {}};
         derived.cancel.node_ = Ref{node};
         return derived;
-    }
-    static void cancel(const CancelFunc& func, std::error_code why) noexcept {
-        if (!func.node_) return;
-        CancelNode& node = *func.node_->cancel_node;
-        if (DeadlineNode* const timed = node.timed()) timed->stop_timer();
-        node.cancel(errc::canceled, why);
     }
     template <class F>
     static StopFunc defer(const Context& ctx, F f) {
@@ -996,14 +916,6 @@ struct Access {
         if (!call->link()) call->wake();
         return stop;
     }
-    static bool withdraw(const StopFunc& stop) noexcept {
-        const Ref held = stop.node_;  // the function that is dropped may own `stop`
-        auto* const call = static_cast<CallNode*>(held.get());
-        if (!call || !call->claim(CallNode::withdrawn)) return false;
-        call->drop();
-        if (call->above()) call->cancel(errc::canceled);
-        return true;
-    }
 };
 
 // saturating_add adds without overflow, and rounds up.
@@ -1012,6 +924,15 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
     const std::chrono::duration<long double, duration::period> ticks = d;
     if (!(ticks < time_point::max() - now)) return time_point::max();
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
+}
+
+// notice_deadline makes ctx done, whose deadline has passed, if the timer thread is late; only the
+// callbacks are left to that.
+inline void notice_deadline(const Context& ctx) {
+    if (ctx.err()) return;
+    CancelNode* node = Access::cancel_node(ctx);
+    while (!node->timed()) node = node->above();
+    running<Timers>().wake_later(node->mark_all(errc::deadline_exceeded));
 }
 
 inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now,
@@ -1024,13 +945,11 @@ inline Cancellable derive_until(const Context& parent, time_point deadline, time
         timers.add(*Access::cancel_node(derived.ctx)->timed());
         return derived;
     }
-    const std::optional<time_point> done_at = own ? deadline : inherited;
-    Cancellable derived = Access::derive<CancelNode>(parent, done_at);
-    if (now < *done_at || derived.ctx.err()) return derived;
-    // If the timer thread is late, the deadline that has passed is that of an ancestor.
-    const DeadlineNode* const timed = own ? nullptr : nearest_timed(Access::cancel_node(parent));
-    Access::cancel_node(derived.ctx)
-        ->cancel(errc::deadline_exceeded, timed ? timed->cause_at_deadline : why);
+    if (!own && *inherited <= now) notice_deadline(parent);
+    Cancellable derived = Access::derive<CancelNode>(parent, own ? deadline : inherited);
+    if (own && deadline <= now) {
+        Access::cancel_node(derived.ctx)->cancel(errc::deadline_exceeded, why);
+    }
     return derived;
 }
 
@@ -1054,16 +973,15 @@ inline bool wait_until(const std::stop_token& token, time_point end) {
 }
 
 // sleep_until blocks until ctx is done, and returns err(), or until `end`. A callback may hold up
-// the timer thread: if that has not come a millisecond after the deadline of ctx, this thread marks
-// the nodes itself, and leaves only the callbacks to the timer thread.
+// the timer thread: that has a millisecond.
 inline std::error_code sleep_until(const Context& ctx, time_point end) {
+    if (const std::error_code err = ctx.err()) return err;
     const time_point deadline = ctx.deadline().value_or(time_point::max());
     const bool to_the_end = end < deadline;
     const std::chrono::milliseconds patience{1};
     if (!wait_until(ctx.done(), to_the_end ? end : saturating_add(deadline, patience))) {
         if (to_the_end) return {};
-        CancelNode* const timed = nearest_timed(Access::cancel_node(ctx));
-        if (timed) running<Timers>().wake_later(timed->mark_all(errc::deadline_exceeded, {}));
+        notice_deadline(ctx);
     }
     return ctx.err();
 }
@@ -1071,22 +989,14 @@ inline std::error_code sleep_until(const Context& ctx, time_point end) {
 struct ErrorCategory final : std::error_category {
     const char* name() const noexcept override { return "context"; }
     std::string message(int code) const override {
-        switch (static_cast<errc>(code)) {
-            case errc::canceled:
-                return "context canceled";
-            case errc::deadline_exceeded:
-                return "context deadline exceeded";
-        }
+        if (errc{code} == errc::canceled) return "context canceled";
+        if (errc{code} == errc::deadline_exceeded) return "context deadline exceeded";
         return "unknown context error";
     }
     std::error_condition default_error_condition(int code) const noexcept override {
-        switch (static_cast<errc>(code)) {
-            case errc::canceled:
-                return std::errc::operation_canceled;
-            case errc::deadline_exceeded:
-                return std::errc::timed_out;
-        }
-        return std::error_condition(code, *this);
+        if (errc{code} == errc::canceled) return std::errc::operation_canceled;
+        if (errc{code} == errc::deadline_exceeded) return std::errc::timed_out;
+        return {code, *this};
     }
 };
 
@@ -1113,8 +1023,7 @@ inline std::error_code Context::err() const noexcept {
 
 inline std::optional<time_point> Context::deadline() const noexcept {
     const detail::CancelNode* const node = detail::Access::cancel_node(*this);
-    if (!node || !node->has_deadline) return std::nullopt;
-    return node->deadline;
+    return node && node->has_deadline ? std::optional(node->deadline) : std::nullopt;
 }
 
 template <class T>
@@ -1132,13 +1041,23 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
 }
 
 inline void CancelFunc::operator()(std::error_code why) const noexcept {
-    detail::Access::cancel(*this, why);
+    if (!node_) return;
+    detail::CancelNode& node = *node_->cancel_node;
+    if (detail::DeadlineNode* const timed = node.timed()) timed->shard->remove(*timed);
+    node.cancel(errc::canceled, why);
 }
 
-inline bool StopFunc::operator()() const noexcept { return detail::Access::withdraw(*this); }
+inline bool StopFunc::operator()() const noexcept {
+    const detail::Ref held = node_;  // the function that is dropped may own this StopFunc
+    auto* const call = static_cast<detail::CallNode*>(held.get());
+    if (!call || !call->claim()) return false;
+    call->drop();
+    if (call->above()) call->cancel(errc::canceled);
+    return true;
+}
 
 inline Context todo() noexcept {
-    detail::Node& node = detail::no_destructor<detail::TodoNode>();
+    detail::Node& node = detail::no_destructor<detail::RootNode>();
     node.refs.fetch_add(1, std::memory_order_relaxed);
     return detail::Access::adopt(&node);
 }
@@ -1168,7 +1087,8 @@ inline std::error_code cause(const Context& ctx) noexcept {
 }
 
 inline Context without_cancel(const Context& parent) {
-    return detail::Access::adopt(new detail::DetachedNode(detail::Access::ref(parent)));
+    return detail::Access::adopt(
+        new detail::RootNode(".without_cancel", detail::Access::ref(parent)));
 }
 
 template <class T>
@@ -1183,7 +1103,6 @@ inline std::error_code wait(const Context& ctx) {
 
 template <class Rep, class Period>
 std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d) {
-    if (const std::error_code err = ctx.err()) return err;
     return detail::sleep_until(ctx, detail::saturating_add(std::chrono::steady_clock::now(), d));
 }
 
@@ -1194,13 +1113,12 @@ StopFunc after_func(const Context& ctx, F f) {
 
 inline std::ostream& operator<<(std::ostream& out, const Context& ctx) {
     std::vector<const detail::Node*> path;
-    for (const detail::Node* node = detail::Access::ref(ctx).get(); node;
-         node = node->parent.get()) {
-        path.push_back(node);
-    }
-    if (path.empty() || path.back() != &detail::no_destructor<detail::TodoNode>())
+    const detail::Node* node = detail::Access::ref(ctx).get();
+    for (; node; node = node->parent.get()) path.push_back(node);
+    if (path.empty() || path.back() != &detail::no_destructor<detail::RootNode>()) {
         out << "background";
-    for (auto node = path.rbegin(); node != path.rend(); ++node) (*node)->print(out);
+    }
+    for (auto step = path.rbegin(); step != path.rend(); ++step) (*step)->print(out);
     return out;
 }
 

@@ -4,9 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <stop_token>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -61,7 +64,90 @@ struct Answer {
     std::string error;      // why it is refused; empty if it is not
 };
 
-void configure(httplib::Client& client);
+// ClientStream is the connection of a call, as the library reads and writes it, by functions whose
+// names depend on its version. The library's own stream does not say whether the peer closed the
+// connection or reset it.
+class ClientStream : public httplib::Stream {
+public:
+    // The library's request line is replaced: some versions decode a query and encode it again.
+    ClientStream(int socket, std::string request_line)
+        : socket_(socket), request_line_(std::move(request_line)) {}
+
+    bool broken() const { return broken_; }  // whether a read has failed, as it does after a reset
+
+    ssize_t read(char* data, std::size_t size) {
+        if (unread_.empty()) {
+            ssize_t n = -1;
+            do {
+                n = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
+            } while (n < 0 && errno == EINTR);
+            broken_ = n < 0;
+            if (n <= 0) return n;
+            unread_ = {buffer_.data(), static_cast<std::size_t>(n)};
+        }
+        const std::size_t n = unread_.copy(data, size);
+        unread_.remove_prefix(n);
+        return static_cast<ssize_t>(n);
+    }
+
+    // The first call has all of the request's head, and sends all of it at once.
+    ssize_t write(const char* data, std::size_t size) {
+        const std::string_view given(data, size);
+        std::string head = std::exchange(request_line_, {});
+        if (!head.empty()) head += given.substr(given.find("\r\n"));
+        std::string_view unsent = head.empty() ? given : head;
+        while (!unsent.empty()) {
+            const ssize_t n = ::send(socket_, unsent.data(), unsent.size(), MSG_NOSIGNAL);
+            if (n < 0 && errno != EINTR) return -1;
+            if (n > 0) unsent.remove_prefix(static_cast<std::size_t>(n));
+        }
+        return static_cast<ssize_t>(size);
+    }
+
+    bool is_readable() const { return true; }
+    bool wait_readable() const { return true; }  // read and write do wait
+    bool is_writable() const { return true; }
+    bool wait_writable() const { return true; }
+    time_t duration() const { return 0; }
+    int socket() const { return socket_; }
+    void get_remote_ip_and_port(std::string&, int&) const {}
+    void get_local_ip_and_port(std::string&, int&) const {}
+
+private:
+    const int socket_;
+    std::string request_line_;  // not sent yet
+    std::array<char, 4096> buffer_;
+    std::string_view unread_;  // in buffer_
+    bool broken_ = false;
+};
+
+// Client is the library's, but for the stream. It asks for one target.
+class Client : public httplib::ClientImpl {
+public:
+    explicit Client(const Url& url)
+        : ClientImpl(url.host, url.port), request_line_("GET " + url.target + " HTTP/1.1") {}
+
+    bool broken() const { return broken_; }  // see ClientStream
+
+private:
+    using Use = std::function<bool(httplib::Stream&)>;
+
+    // The library calls one of these, by its version, once it is connected.
+    bool process_socket(const Socket& socket, Use use) {
+        ClientStream stream(socket.sock, request_line_);
+        const bool used = use(stream);
+        broken_ = stream.broken();
+        return used;
+    }
+    bool process_socket(const Socket& socket, std::chrono::steady_clock::time_point, Use use) {
+        return process_socket(socket, std::move(use));
+    }
+
+    const std::string request_line_;
+    bool broken_ = false;
+};
+
+void configure(Client& client);
 httplib::Headers request_headers(const HttpOptions& options, const Url& url);
 std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
                           bool has_socket);
@@ -92,7 +178,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         trace.stopped(Step::call_stopped);              // before the server can learn of it
         socket.stop();
     });
-    httplib::Client client(address.host, address.port);
+    Client client(address);
     configure(client);
     bool has_socket = false;
     client.set_socket_options([&](int fd) {  // for each address, before it connects
@@ -114,7 +200,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     for (const std::string& ip : addresses) {
         const PlainLocale plain;
         client.set_hostname_addr_map({{address.host, ip}});
-        result = client.Get(address.target, headers, take_head, take_body);
+        result = client.Get("/", headers, take_head, take_body);
         if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
     }
 
@@ -139,9 +225,10 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(answer.phase,
                       why_it_failed(result.error(), answer, addresses.back(), has_socket));
     }
-    // Some versions of the library take a body for whole that is shorter than declared.
+    // Some versions of the library take a body for whole that is shorter than declared, or that was
+    // cut off by a reset.
     const std::size_t size = answer.response.body.size();
-    if (answer.length.declared.value_or(size) != size) {
+    if (answer.length.declared.value_or(size) != size || client.broken()) {
         return failed(answer.phase,
                       why_it_failed(httplib::Error::Read, answer, addresses.back(), has_socket));
     }
@@ -174,7 +261,7 @@ bool Answer::take_body(const char* data, std::size_t size) {
     return true;
 }
 
-void configure(httplib::Client& client) {
+void configure(Client& client) {
     // The context is the only time limit: the library's own are as far away as its poll() can
     // count, which is 2^31 ms.
     constexpr std::chrono::days no_limit{24};
@@ -185,15 +272,6 @@ void configure(httplib::Client& client) {
     // address: that would wait behind the lookups of others.
     client.set_connection_timeout(0, 2'000'000'000);
     client.set_decompress(false);
-    // Send the target as it is. Versions of the library differ in the name of the option; of a
-    // generic lambda only the branch that exists is compiled.
-    [](auto& any_version) {
-        if constexpr (requires { any_version.set_path_encode(false); }) {
-            any_version.set_path_encode(false);
-        } else {
-            any_version.set_url_encode(false);
-        }
-    }(client);
 }
 
 httplib::Headers request_headers(const HttpOptions& options, const Url& url) {

@@ -64,19 +64,16 @@ struct [[nodiscard]] HttpResult {
 //
 // A body is an error if it is shorter than declared, or longer than options.max_body. No more than
 // that is kept. A body with neither a declared length nor chunks ends with its connection; then
-// only a reset shows that it was cut off, and with cpp-httplib 0.14.3 to 0.18 nothing does. An
-// answer is an error if the library shows a header in it that another reader could take for another
-// length: see body_length. It is an error, too, if it begins with an interim answer other than a
-// bare 100, or has a line that the library cannot read, such as a header over 8 KiB. What the
-// library hides is in tests/library_faults.
+// only a reset shows that it was cut off. An answer is an error if the library shows a header in it
+// that another reader could take for another length: see body_length. It is an error, too, if it
+// begins with an interim answer other than a bare 100, or has a line that the library cannot read,
+// such as a header over 8 KiB. What the library hides is in tests/library_faults.
 //
-// The request has the path and query of the URL as they stand, but for cpp-httplib 0.24 to 0.48,
-// which decodes a query and encodes it again. If ctx carries an HttpTrace, http_get calls it at
-// each step: see net/http_trace.hpp.
+// The request has the path and query of the URL as they stand. If ctx carries an HttpTrace,
+// http_get calls it at each step: see net/http_trace.hpp.
 //
 // http_get follows no redirects, opens a connection for each call, and decodes no Content-Encoding.
-// The process must ignore SIGPIPE: a send to a connection that its peer has closed, or that was
-// shut down, would end it.
+// It raises no SIGPIPE.
 HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options = {});
 

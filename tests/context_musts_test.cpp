@@ -879,14 +879,16 @@ TEST_CASE_FIXTURE(Bounded, "one thread serves all deadlines, whoever made them")
                 const auto [ctx, cancel] = context::with_timeout(context::background(), 1ms);
                 const auto here = std::this_thread::get_id();
                 bool registered = false;
+                std::latch called(1);
                 const OnDone on_done(ctx.done(), [&] {
+                    called.count_down();
                     const auto runs_on = std::this_thread::get_id();
                     if (runs_on == here && !registered) return;  // the deadline had passed
                     const std::lock_guard lock(mutex);
                     served_by.insert(runs_on);
                 });
                 registered = true;
-                context::wait(ctx);
+                called.wait();  // context::wait may return before the timer thread has called
                 const std::lock_guard lock(mutex);
                 made_by.insert(std::this_thread::get_id());
             }
@@ -912,7 +914,9 @@ TEST_CASE_FIXTURE(Bounded,
     for (int t = 0; t < 40; ++t) {
         on_another_thread([&] {
             const auto [ctx, cancel] = context::with_timeout(later, 100us);
-            context::wait(ctx);
+            std::latch called(1);
+            const OnDone on_done(ctx.done(), [&called] { called.count_down(); });
+            called.wait();  // context::wait would return without the timer thread
         });
     }
     CHECK_FALSE(later.err());

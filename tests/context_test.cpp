@@ -774,6 +774,7 @@ TEST_CASE("a deadline in the past ends its context at birth") {
     for (const context::time_point when : {now, now - 1ns, now - 1h, context::time_point::min()}) {
         const auto [ctx, cancel] = context::with_deadline(context::background(), when);
         CHECK(ctx.err() == errc::deadline_exceeded);
+        CHECK(context::wait(ctx) == errc::deadline_exceeded);
         CHECK(ctx.done().stop_requested());
         CHECK(ctx.deadline() == when);
         const auto [child, cancel_child] = context::with_cancel(ctx);

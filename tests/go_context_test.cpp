@@ -313,6 +313,7 @@ TEST_CASE("String: a context prints how it was derived, and never a value") {
     // A later deadline than the parent's is none of its own, here as in Go.
     CHECK(printed(c) == printed(b) + ".with_cancel");
     CHECK(printed(without_cancel(a)) == "background.with_cancel.without_cancel");
+    CHECK(printed(without_cancel(background())) == "background.without_cancel");
     CHECK(printed(with_value(todo(), key, "secret")) == "todo.with_value(key)");
 }
 
@@ -414,9 +415,9 @@ TEST_CASE("Cause: where the parent's deadline has passed unserved, the earlier d
     const auto parent = with_timeout(background(), 1ns, parent_cause);
     const auto deadline = *parent.ctx.deadline();
     while (std::chrono::steady_clock::now() <= deadline) std::this_thread::yield();
-    const auto later = with_timeout(parent.ctx, 0s, child_cause);
     const auto equal = with_deadline(parent.ctx, deadline, child_cause);
     const auto earlier = with_deadline(parent.ctx, deadline - 1ns, child_cause);
+    const auto later = with_timeout(parent.ctx, 0s, child_cause);  // notices the parent's deadline
     for (const auto* child : {&later, &equal, &earlier}) {
         CHECK(is_done(child->ctx, errc::deadline_exceeded));
     }

@@ -2,7 +2,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
-#include <csignal>
 #include <iostream>
 
 static unsigned cases = 0;
@@ -34,7 +33,6 @@ REGISTER_LISTENER("counter", 1, Counter);
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::signal(SIGPIPE, SIG_IGN);  // as http_get asks of its callers
     doctest::Context runner(argc, argv);
     const int result = runner.run();
     if (runner.shouldExit()) return result;

@@ -30,6 +30,10 @@ TEST_CASE("an exit lets a function of after_func wait for a deadline") {
     CHECK(run_program("exit_while_deadline_awaited") == "the deadline has come\n");
 }
 
+TEST_CASE("after an exit a static may wait for a deadline, cancel and join") {
+    CHECK(run_program("exit_then_wait_for_deadline") == "joined\n");
+}
+
 TEST_CASE("no signal of the program lands on a hidden thread") {
     CHECK(run_program("signals_are_the_programs") == "all signals are received\n");
 }

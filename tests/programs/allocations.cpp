@@ -74,8 +74,12 @@ int main() {
         {"with_timeout of zero", 1, [&] { (void)with_timeout(parent.ctx, 0s); }},
         {"the first done()", 1, [&] { (void)derived.ctx.done(); }},
         {"the second done()", 0, [&] { (void)derived.ctx.done(); }},
-        {"with_timeout and the first wait", 2,
-         [] { (void)context::wait(with_timeout(background(), 0s).ctx); }},
+        {"wait on a context that is done", 0, [&] { (void)context::wait(done.ctx); }},
+        {"with_cancel and the first sleep_for", 2,
+         [] {
+             const auto made = with_cancel(background());
+             (void)context::sleep_for(made.ctx, 1ns);
+         }},
         {"sleep_for", 0, [&] { (void)context::sleep_for(heard.ctx, 1ns); }},
         {"err, cause and deadline", 0,
          [&] { (void)done.ctx.err(), (void)cause(done.ctx), (void)done.ctx.deadline(); }},

@@ -105,7 +105,7 @@ void derive_and_fail(const context::Context& parent, bool expect_balance) {
         const auto stop = context::after_func(above, [held = Counted{}] { check(false, "ran"); });
         check(stop(), "it can be taken back");
     });
-    derives("wait and sleep_for", 4, [](const auto& above) {
+    derives("wait and sleep_for", 3, [](const auto& above) {
         const auto [ctx, cancel] = context::with_cancel(above);
         const auto [child, cancel_child] = context::with_cancel(ctx);
         check(!context::sleep_for(ctx, 1us), "sleep_for");
