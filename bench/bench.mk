@@ -3,7 +3,7 @@
 GO ?= go
 BENCH := $(BUILD)/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH)/,context_bench http_bench holding_server memory)
-GO_PROGRAMS := $(addprefix $(BENCH)/go_,context http memory book)
+GO_PROGRAMS := $(addprefix $(BENCH)/go_,context root http memory book)
 ROUNDS ?= 5
 .PHONY: bench bench-compare
 

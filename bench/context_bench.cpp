@@ -30,39 +30,37 @@ namespace {
 
 const context::Key<std::string> key{"key"};
 
-// divide is the work that Go's benchmark does between its steps, on Go's int.
-void divide(std::int64_t& x) {
-    for (int i = 0; i < 100; ++i) {
-        x /= x + 1;
-        benchmark::DoNotOptimize(x);
-    }
-}
-
+// Go's has 200 divisions, too; its newer compilers leave them out, since they have no effect.
 void CommonParentCancel(benchmark::State& state) {
     static std::optional<Cancellable> shared;
     if (state.thread_index() == 0) {
         shared = with_cancel(context::with_value(background(), key, "value"));
     }
-    std::int64_t x = 0;
     for (auto _ : state) {
         const auto [ctx, cancel] = with_cancel(shared->ctx);
         if (*ctx.value(key) != "value") std::abort();
-        divide(x);
         cancel();
-        divide(x);
     }
 }
 BENCHMARK(CommonParentCancel)->Threads(1)->Threads(2)->UseRealTime();
 
-// What of the row above is division.
-void CommonParentCancel_division(benchmark::State& state) {
-    std::int64_t x = 0;
+// Each thread derives and cancels below a request of its own.
+void derive_below(benchmark::State& state, const Context& root) {
+    const auto [request, cancel_request] = with_cancel(root);
     for (auto _ : state) {
-        divide(x);
-        divide(x);
+        const auto [ctx, cancel] = with_cancel(request);
+        cancel();
     }
 }
-BENCHMARK(CommonParentCancel_division)->UseRealTime();
+
+void CommonRoot(benchmark::State& state) {
+    static const Cancellable root = with_cancel(background());
+    derive_below(state, root.ctx);
+}
+BENCHMARK(CommonRoot)->Threads(1)->Threads(2)->UseRealTime();
+
+void OwnRoot(benchmark::State& state) { derive_below(state, background()); }
+BENCHMARK(OwnRoot)->Threads(1)->Threads(2)->UseRealTime();
 
 // Each thread makes its share of the timeouts that stay alive, as in Go.
 void WithTimeout(benchmark::State& state) {
