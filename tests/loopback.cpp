@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -98,11 +99,20 @@ void Socket::send(const std::string& text) const {
     }
 }
 
+// It looks at what has come before it takes it, so that nothing behind `end` is lost.
 std::string Socket::read_until(const std::string& end) const {
     std::string text;
-    char byte = 0;
-    while (!text.ends_with(end) && ::recv(fd_, &byte, 1, 0) == 1) text += byte;
-    return text;
+    std::array<char, 65536> buffer;
+    for (;;) {
+        const ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), MSG_PEEK);
+        if (n <= 0) return text;
+        const std::size_t before = text.size();
+        text.append(buffer.data(), static_cast<std::size_t>(n));
+        const std::size_t found = text.find(end, before - std::min(before, end.size()));
+        if (found != std::string::npos) text.resize(found + end.size());
+        ::recv(fd_, buffer.data(), text.size() - before, 0);
+        if (found != std::string::npos) return text;
+    }
 }
 
 bool Socket::peer_has_closed() const {
