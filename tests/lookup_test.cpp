@@ -95,8 +95,8 @@ TEST_CASE_FIXTURE(Lookups,
                   "cancelling aborts a request that connects to the second address of a host") {
     const FullListener server;  // at 127.0.0.1: 127.0.0.2 refuses
     auto [ctx, cancel] = context::with_cancel(background());
-    auto result = std::async(std::launch::async, [ctx = ctx, &server] {
-        return http_get(ctx, with_host("two.test", server.port()));
+    auto result = std::async(std::launch::async, [&shared = ctx, &server] {
+        return http_get(shared, with_host("two.test", server.port()));
     });
     REQUIRE(wait_for([&] { return has_client_socket(server.port(), TcpState::syn_sent); }));
     cancel();
@@ -125,7 +125,7 @@ TEST_CASE_FIXTURE(
     Lookups, "cancelling aborts a request that looks up its host, and its thread ends by itself") {
     auto [ctx, cancel] = context::with_cancel(background());
     auto result = std::async(std::launch::async,
-                             [ctx = ctx] { return http_get(ctx, "http://silent.test/"); });
+                             [&shared = ctx] { return http_get(shared, "http://silent.test/"); });
     REQUIRE(wait_for([] { return names::silent == 1; }));
     CHECK(names::signals_blocked);
     cancel();

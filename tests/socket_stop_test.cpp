@@ -107,8 +107,8 @@ TEST_CASE("a stop ends a write that waits for room, and the connection is reset"
 TEST_CASE("cancelling aborts a request that is being sent to a server which does not read it") {
     const Listener listener;
     auto [ctx, cancel] = context::with_cancel(context::background());
-    auto result = std::async(std::launch::async, [&, ctx = ctx] {
-        return http_get(ctx, listener.url(),
+    auto result = std::async(std::launch::async, [&, &shared = ctx] {
+        return http_get(shared, listener.url(),
                         {.headers = {{"X-Long", std::string(32'000'000, 'x')}}});
     });
     const Socket server = listener.accept();

@@ -29,8 +29,8 @@ int main() {
     auto [ctx, cancel] = context::with_cancel(context::background());
     std::vector<std::future<Lookup>> lookups;
     for (int i = 0; i < 64; ++i) {
-        lookups.push_back(
-            std::async(std::launch::async, [ctx = ctx] { return lookup(ctx, "silent.test"); }));
+        lookups.push_back(std::async(std::launch::async,
+                                     [shared = ctx] { return lookup(shared, "silent.test"); }));
     }
     if (!wait_for([] { return names::silent == 64; })) return 1;
     cancel();
