@@ -12,13 +12,14 @@ LDLIBS ?=
 PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format-19
 CLANG_TIDY ?= clang-tidy-19
-ifndef HTTPLIB_CFLAGS
-HTTPLIB_FOUND := $(shell $(PKG_CONFIG) --exists cpp-httplib 2>/dev/null && echo yes)
-else
 HTTPLIB_FOUND := yes
+ifeq ($(origin HTTPLIB_CFLAGS),undefined)
+HTTPLIB_FOUND := $(shell $(PKG_CONFIG) --exists cpp-httplib 2>/dev/null && echo yes)
+HTTPLIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags cpp-httplib 2>/dev/null)
 endif
-HTTPLIB_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags cpp-httplib 2>/dev/null)
-HTTPLIB_LIBS ?= $(shell $(PKG_CONFIG) --libs cpp-httplib 2>/dev/null || echo -lcpp-httplib)
+ifeq ($(origin HTTPLIB_LIBS),undefined)
+HTTPLIB_LIBS := $(shell $(PKG_CONFIG) --libs cpp-httplib 2>/dev/null || echo -lcpp-httplib)
+endif
 BUILD ?= build
 
 # --- The program ----------------------------------------------------------------------------------
@@ -51,13 +52,13 @@ $(BUILD)/%.o: %.cpp $(BUILD)/flags
 run-ok: $(PROGRAM)  ## both servers answer
 	$(RUN) false
 
-run-cancel: $(PROGRAM)  ## the fast server's error cancels the slow call
+run-cancel: $(PROGRAM)  ## the fast server's error aborts the slow call
 	$(RUN) true
 
 run-trace: $(PROGRAM)  ## the same, and a picture of what happened
 	$(RUN) true --trace
 
-# With -j, too, programs that print run one after the other, in the order of the goals.
+# Even with -j, the run-* goals run one by one: each waits for the goal before it.
 RUNS := $(filter run-%,$(MAKECMDGOALS))
 $(foreach rule,$(join $(addsuffix :|,$(wordlist 2,99,$(RUNS))),$(filter-out $(lastword $(RUNS)),$(RUNS))),$(eval $(rule)))
 
@@ -136,7 +137,7 @@ $(LIBRARY_FAULTS): $(BUILD)/%: $(BUILD)/%.o $(call objects,tests/loopback.cpp)
 # $(call in_turn,GOALS,VARIABLES): one after the other, so that what runs has the machine to itself.
 in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exit 1; done
 
-# SANITIZED says what runs: it may be stress, too.
+# SANITIZED names the goals to run, for example stress.
 #
 # g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
 # opens a pipe, which fails where a test has taken the descriptors away.

@@ -1,3 +1,4 @@
+// The client of the demo: two calls that share a context.
 #ifndef CLIENT_HPP
 #define CLIENT_HPP
 

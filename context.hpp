@@ -63,14 +63,15 @@
 // first. See examples/either.cpp.
 //
 // Errors: all that allocates may throw std::bad_alloc: to derive, to print, after_func, and the
-// first done(), wait() or sleep_for() of a context. Nothing has changed then. Cancelling allocates
-// nothing and cannot fail.
+// first done(), wait() or sleep_for() of a context. A deadline and after_func throw
+// std::system_error if their hidden thread cannot start. Nothing has changed then. Cancelling
+// allocates nothing and cannot fail.
 //
 // Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
 // after_func. Each starts at its first use. It takes no signals but those of its own faults. exit()
 // waits for what runs on them, the helper first, and joins them. Only then does it destroy statics
-// that are older than both. From then on only wait(), sleep_for() and a derivation notice a
-// deadline, and run its callbacks themselves.
+// that are older than both. After that no thread watches deadlines: wait(), sleep_for() and a
+// derivation notice one, and run its callbacks themselves.
 //
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
@@ -158,7 +159,8 @@ public:
     std::error_code err() const noexcept;
 
     // deadline returns when this context will be done at the latest, or nothing if no deadline was
-    // given to it or to an ancestor. It is never later than the parent's.
+    // given to it or to an ancestor. It is never later than the parent's. time_point::max(), which
+    // never comes, is returned as it was given.
     std::optional<time_point> deadline() const noexcept;
 
     // value returns the value that was given with `key`, to this context or to the nearest ancestor
@@ -173,8 +175,8 @@ private:
 };
 
 // CancelFunc cancels the context that it came with, when it is called or destroyed: Go's `defer
-// cancel()`, impossible to forget. But a std::jthread that is declared later is joined first: call
-// it by hand where the work should be aborted sooner.
+// cancel()`, impossible to forget. But a std::jthread that is declared later is joined first. To
+// abort its work sooner, call the CancelFunc yourself.
 //
 // It may be called from any thread, any number of times. When any call returns, err() is set on the
 // context and on all its descendants. The call that makes a context done also stops its token and
@@ -267,13 +269,13 @@ std::error_code cause(const Context& ctx) noexcept;
 std::error_code wait(const Context& ctx);
 
 // sleep_for blocks for `d` or until ctx is done: Go's `select` on time.After and ctx.Done(). It
-// returns ctx.err() if it was interrupted, an empty code if it slept to the end. So
-// `if (sleep_for(ctx, d))` is true when the sleep was interrupted. If ctx is done already, or its
-// deadline is not after the end of the sleep, it always is. See examples/worker.cpp.
+// returns ctx.err() if the context aborted it, an empty code if it slept to the end. So
+// `if (sleep_for(ctx, d))` is true for an aborted sleep. If ctx is done already, or its deadline is
+// not after the end of the sleep, it always is. See examples/worker.cpp.
 //
 // wait and sleep_for return at the deadline of ctx, or a millisecond later, even while a callback
-// holds up the timer thread. That thread then stops done() later, and a cancel() stops it no
-// sooner.
+// holds up the timer thread. Then err() is set, but done() is stopped only when the timer thread is
+// free, even if somebody calls cancel().
 template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
@@ -281,8 +283,8 @@ template <class Rep, class Period>
 // other. Those that a context has when it becomes done run in the order in which they were given.
 // So f holds up other such functions and must not wait for one. It holds up neither the thread that
 // cancels nor a deadline. It must not throw. It does not run if it has not begun when the process
-// exits. All that is needed is acquired now: the first call starts the thread, or throws
-// std::system_error. See examples/server_shutdown.cpp.
+// exits. after_func allocates all that it needs, so that the run cannot fail. See
+// examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
@@ -387,9 +389,9 @@ struct ValueNode final : Node {
     const T value;
 };
 
-// RootNode is a todo(), or a without_cancel() of its parent.
-struct RootNode final : Node {
-    explicit RootNode(const char* how_derived = "todo", Ref parent_ref = Ref{}) noexcept
+// NeverDoneNode is a todo(), or a without_cancel() of its parent.
+struct NeverDoneNode final : Node {
+    explicit NeverDoneNode(const char* how_derived = "todo", Ref parent_ref = Ref{}) noexcept
         : Node(std::move(parent_ref), nullptr, nullptr), how(how_derived) {}
     void print(std::ostream& out) const override { out << how; }
 
@@ -468,8 +470,8 @@ struct CancelNode : Node {
         return false;
     }
 
-    // unlink takes this node from the list of the one above. If that is done, there is no list any
-    // more: the cancel that held the lock has been here.
+    // unlink takes this node from the list of the one above. If that is done, a cancel has emptied
+    // the list already, and there is nothing to unlink.
     void unlink() noexcept {
         CancelNode* const from = above();
         if (!from) return;
@@ -480,8 +482,8 @@ struct CancelNode : Node {
     }
 
     // lock_and_mark gives this node its reason and returns true, with the lock held. It returns
-    // false if the node has one already; then all below it are done, too. At a deadline of its own
-    // or of an ancestor, which is no earlier, a DeadlineNode keeps its own cause.
+    // false if the node has one already; then all below it are done, too. A DeadlineNode keeps
+    // its own cause at any deadline: those of its ancestors are no earlier.
     bool lock_and_mark(errc why, std::error_code because) noexcept {
         lock.lock();
         if (is_done()) {
@@ -850,7 +852,8 @@ private:
 template <class S>
 inline std::atomic<S*> started{nullptr};
 
-// wake hands the reference that the node holds to itself over. If it is withdrawn, that is dropped.
+// wake gives the node's reference to itself to the helper, or drops it if the function was
+// withdrawn.
 inline void CallNode::wake() noexcept {
     if (is_claimed) {
         const Ref last{this};
@@ -926,8 +929,8 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
-// notice_deadline makes ctx done, whose deadline has passed, if the timer thread is late; only the
-// callbacks are left to that.
+// notice_deadline marks ctx, whose deadline has passed, if the timer thread is late. It leaves the
+// callbacks to that thread.
 inline void notice_deadline(const Context& ctx) {
     if (ctx.err()) return;
     CancelNode* node = Access::cancel_node(ctx);
@@ -972,8 +975,8 @@ inline bool wait_until(const std::stop_token& token, time_point end) {
     return stopped;
 }
 
-// sleep_until blocks until ctx is done, and returns err(), or until `end`. A callback may hold up
-// the timer thread: that has a millisecond.
+// sleep_until blocks until ctx is done, and returns err(), or until `end`. The timer thread gets a
+// millisecond's grace, because a callback may hold it up.
 inline std::error_code sleep_until(const Context& ctx, time_point end) {
     if (const std::error_code err = ctx.err()) return err;
     const time_point deadline = ctx.deadline().value_or(time_point::max());
@@ -1057,7 +1060,7 @@ inline bool StopFunc::operator()() const noexcept {
 }
 
 inline Context todo() noexcept {
-    detail::Node& node = detail::no_destructor<detail::RootNode>();
+    detail::Node& node = detail::no_destructor<detail::NeverDoneNode>();
     node.refs.fetch_add(1, std::memory_order_relaxed);
     return detail::Access::adopt(&node);
 }
@@ -1088,7 +1091,7 @@ inline std::error_code cause(const Context& ctx) noexcept {
 
 inline Context without_cancel(const Context& parent) {
     return detail::Access::adopt(
-        new detail::RootNode(".without_cancel", detail::Access::ref(parent)));
+        new detail::NeverDoneNode(".without_cancel", detail::Access::ref(parent)));
 }
 
 template <class T>
@@ -1115,7 +1118,7 @@ inline std::ostream& operator<<(std::ostream& out, const Context& ctx) {
     std::vector<const detail::Node*> path;
     const detail::Node* node = detail::Access::ref(ctx).get();
     for (; node; node = node->parent.get()) path.push_back(node);
-    if (path.empty() || path.back() != &detail::no_destructor<detail::RootNode>()) {
+    if (path.empty() || path.back() != &detail::no_destructor<detail::NeverDoneNode>()) {
         out << "background";
     }
     for (auto step = path.rbegin(); step != path.rend(); ++step) (*step)->print(out);

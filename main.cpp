@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -26,7 +27,8 @@ static void complain(const std::string& message) {
 // catches: for example, because no port or no thread is left. No destructor runs.
 static void end_uncaught() {
     try {
-        std::rethrow_exception(std::current_exception());
+        if (const auto uncaught = std::current_exception()) std::rethrow_exception(uncaught);
+        complain("unknown failure");
     } catch (const std::system_error& error) {
         const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
         complain((no_thread ? "cannot start a thread: " : "") + std::string(error.what()));
@@ -39,7 +41,7 @@ static void end_uncaught() {
 }
 
 // checked returns `exit_code`, or 1 with a message if standard output could not be written. It asks
-// stdout, because std::osyncstream leaves the state of std::cout alone, and need not flush it.
+// stdout: std::osyncstream sets no error on std::cout, and output may still be unflushed.
 static int checked(int exit_code) {
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return exit_code;
     complain("cannot write to standard output");
@@ -89,7 +91,7 @@ int main(int argc, char** argv) {
         return checked(app.exit(bad_or_help));
     }
 
-    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of stdout that leaves is reported, and not fatal
     Timeline timeline(trace);
     {
         const Context root = timeline.root();  // background(), traced if asked

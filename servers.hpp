@@ -1,3 +1,4 @@
+// The two servers that the demo calls.
 #ifndef SERVERS_HPP
 #define SERVERS_HPP
 

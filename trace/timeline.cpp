@@ -157,8 +157,8 @@ void Timeline::watch_cancel(const Context& ctx) {
     on_cancel_.emplace_back(ctx.done(), [this, ctx] { record_cancel(ctx); });
 }
 
-// record_cancel runs on the thread that cancels, or inside watch_cancel if ctx is done already: a
-// thread that is making a call is not the one that cancels.
+// record_cancel runs on the thread that cancels. If ctx is done already, it runs inside
+// watch_cancel, on a thread that is making a call. That thread did not cancel, so it gets no row.
 void Timeline::record_cancel(const Context& ctx) {
     const std::lock_guard lock(mutex_);
     const Clock::time_point now = now_();
@@ -187,8 +187,8 @@ void Timeline::know_server(const std::string& url) {
     }
 }
 
-// actor_of says in whose lane a step stands: that of the server which tells it, or that of the
-// client of the server which is called.
+// actor_of returns the lane of a step: the server's for a step of TestServer, otherwise that of its
+// client.
 std::optional<Actor> Timeline::actor_of(const HttpEvent& event) const {
     for (const Actor server : {Actor::slow_server, Actor::fast_server}) {
         const std::string& known = lanes_[index(server)].url;

@@ -74,7 +74,7 @@ private:
     const bool on_;
     const std::function<Clock::time_point()> now_;
     const Clock::time_point start_ = now_();
-    std::mutex mutex_;  // guards what follows, until draw
+    std::mutex mutex_;  // guards the next four members, until draw
     std::array<Lane, actors> lanes_;
     std::vector<Moment> moments_;
     bool incomplete_ = false;
