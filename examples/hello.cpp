@@ -14,5 +14,5 @@ int main() {
     const auto [ctx, cancel] = context::with_timeout(context::background(), 1h);
     worker = std::jthread(work, ctx);
     std::this_thread::sleep_for(1s);
-    cancel();  // with 500ms in place of 1h it comes too late: "context deadline exceeded"
+    cancel();  // with 500ms in place of 1h, the deadline comes first: "context deadline exceeded"
 }
