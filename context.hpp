@@ -852,8 +852,7 @@ private:
 template <class S>
 inline std::atomic<S*> started{nullptr};
 
-// wake gives the node's reference to itself to the helper, or drops it if the function was
-// withdrawn.
+// wake gives the helper the reference of the node to itself. If it was withdrawn, it is dropped.
 inline void CallNode::wake() noexcept {
     if (is_claimed) {
         const Ref last{this};
