@@ -134,6 +134,18 @@ private:
     std::string path_;
 };
 
+// has_answer returns whether a handler has set a status or content. Some versions of the library
+// take a file as content.
+bool has_answer(const httplib::Response& response) {
+    const bool has_file = [](const auto& any_version) {
+        if constexpr (requires { any_version.file_content_path_; }) {
+            return !any_version.file_content_path_.empty();
+        }
+        return false;
+    }(response);
+    return response.status >= 0 || !response.body.empty() || response.content_provider_ || has_file;
+}
+
 // served is the exchange that this thread serves.
 thread_local Exchange* served = nullptr;
 
@@ -418,7 +430,10 @@ void TestServer::Running::answer(Exchange& exchange, httplib::Response& response
         const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
         handler(ctx, exchange.request(), response);
     }
-    if (client.err()) stopped();
+    if (client.err()) {
+        stopped();
+        if (!has_answer(response)) response.status = 503;
+    }
     tell_of(Step::handler_returned);
 }
 

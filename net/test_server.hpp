@@ -25,8 +25,10 @@
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
-    // the server. It must bear being called by several threads at once. If it throws, the answer is
-    // a 500. A content provider that throws or returns false ends its answer with a reset.
+    // the server. Several threads may call it at once. If it throws, the answer is a 500. If it
+    // returns with neither a status nor content set, the answer is a 503 if the client's context is
+    // done, otherwise an empty 200. A content provider that throws or returns false ends its answer
+    // with a reset.
     //
     // The handler's context is derived from the server's parent. It is done when
     // - the client has gone away, or has closed its own side of the connection: cause(ctx) is then
