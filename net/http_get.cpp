@@ -24,10 +24,9 @@ namespace {
 using Phase = HttpError::Phase;
 using Step = HttpEvent::Step;
 
-// get does what http_get promises, but for the first and the last event of the trace. It sets
-// `aborted` if the call returned because ctx is done.
+// get does what http_get promises, but for the first and the last event of the trace.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& trace, bool& aborted);
+               HttpTracer& trace);
 
 }  // namespace
 
@@ -35,9 +34,8 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options) {
     HttpTracer trace(ctx, url);
     trace(Step::call_started);
-    bool aborted = false;
-    HttpResult result = get(ctx, url, options, trace, aborted);
-    if (aborted) {
+    HttpResult result = get(ctx, url, options, trace);
+    if (result.error && result.error->aborted) {
         trace.stopped(Step::call_stopped);
         trace(Step::call_aborted);
     } else {
@@ -153,9 +151,12 @@ std::string why_it_failed(httplib::Error error, const Answer& answer, const std:
                           bool has_socket);
 
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& trace, bool& aborted) {
+               HttpTracer& trace) {
     const auto failed = [&url](Phase phase, std::string reason) {
         return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
+    };
+    const auto aborted = [&url](Phase phase, std::error_code err) {
+        return HttpResult{{}, HttpError{phase, url, err.message(), err}};
     };
 
     const auto [address, unparsable] = parse_url(url);
@@ -164,10 +165,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(Phase::response, std::move(bad));
     }
     const auto [addresses, unknown] = lookup(ctx, address.host);
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(Phase::response, err.message());
-    }
+    if (const std::error_code err = ctx.err()) return aborted(Phase::response, err);
     if (!unknown.empty()) return failed(Phase::response, unknown);
 
     // The order of these three matters. The callback is registered before there is a connection:
@@ -207,10 +205,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     // The order of these questions matters: more than one may have a reason, and the first is the
     // true one. The context comes before all: the library reports a stop as any error or, where no
     // length was declared, as a success.
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(answer.phase, err.message());
-    }
+    if (const std::error_code err = ctx.err()) return aborted(answer.phase, err);
     // A socket that could not be watched was shut down by us; to the library it did not connect.
     if (socket.error()) {
         return failed(answer.phase, "could not watch the socket: " + socket.error().message());

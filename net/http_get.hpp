@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "context.hpp"
 #include "net/headers.hpp"
@@ -30,7 +31,8 @@ struct HttpError {
 
     Phase phase;
     std::string url;
-    std::string reason;  // if the context aborted the call, the message of ctx.err()
+    std::string reason;         // if the context aborted the call, the message of ctx.err()
+    std::error_code aborted{};  // ctx.err() if the context aborted the call, otherwise empty
 
     // message is what Go prints for it: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
     std::string message() const;
