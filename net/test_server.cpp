@@ -46,8 +46,8 @@ int watch(const Descriptor& epoll, int operation, int number, std::uint32_t even
     return ::epoll_ctl(epoll.number(), operation, number, &event);
 }
 
-// unwatch must come before the close: where a fork() has copied the descriptor, the epoll goes on
-// reporting one that is only closed.
+// Call unwatch before the close: if a fork() has copied the descriptor, a close alone leaves it in
+// the epoll.
 void unwatch(const Descriptor& epoll, int number) {
     ::epoll_ctl(epoll.number(), EPOLL_CTL_DEL, number, nullptr);
 }
@@ -217,8 +217,7 @@ private:
 
 // The acceptor reads the head of each request: a client that is slow to send one keeps no other
 // waiting. A worker then reads the rest, calls the handler and writes the answer. Meanwhile the
-// watcher waits for the client to go away. The callbacks of its context run there: one that takes
-// its time holds up other callbacks, but no request.
+// watcher waits for the client to go away.
 struct TestServer::Running {
     explicit Running(const context::Context& parent)
         : open(context::with_cancel(parent)), tell(open.ctx, url) {}
@@ -320,7 +319,8 @@ void TestServer::Running::accept_clients() {
             } else {
                 hear(number);
             }
-        } catch (const std::exception&) {  // memory or descriptors have run out
+        } catch (const std::exception&) {
+            // Memory or descriptors have run out, or the client has gone.
             if (number == listener) {
                 // The client still waits: epoll would report it again at once. So the listener
                 // rests until there is another event, for 10 ms at most.

@@ -16,9 +16,9 @@
 // watches the clients, the others read requests, run handlers and write answers.
 //
 // There is no time limit. A client that is slow to send its headers costs a descriptor. One that is
-// slow to send a body or to read an answer keeps one of eight threads busy, until it goes on, goes
-// away, or the server closes. When memory or descriptors run out, clients wait to be accepted, or
-// their connections are closed; the server goes on.
+// slow to send a body or to read an answer keeps one of those other threads busy, until it goes on,
+// goes away, or the server closes. When memory or descriptors run out, clients wait to be accepted,
+// or their connections are closed; the server goes on.
 //
 // All signals are blocked on the server's threads. A handler that starts a child process resets the
 // mask of the child. The process ignores SIGPIPE from now on: the library sees to that.
@@ -42,7 +42,7 @@ public:
 
     // `parent` is what Go calls the BaseContext. When it is done, so are the contexts of the
     // handlers, and later requests are answered with 503. If it carries an HttpTrace, TestServer
-    // tells that what it does. Throws std::system_error if it cannot listen or start its threads;
+    // calls that at each step. Throws std::system_error if it cannot listen or start its threads;
     // nobody could connect to it then.
     TestServer(const context::Context& parent, Handler handler);
     TestServer(TestServer&&) noexcept;
