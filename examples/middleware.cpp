@@ -3,7 +3,6 @@
 //
 // In Go the context is hidden in the request, http.Request.Context(). Here a handler takes it as a
 // parameter.
-#include <csignal>
 #include <iostream>
 #include <stdexcept>
 
@@ -50,7 +49,6 @@ static void handle(const Context& ctx, const Request& request, Response& respons
 }
 
 int main() {
-    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     const TestServer server(context::background(), middleware(1s, handle));
     for (const std::string form : {"data=hello", "date=hello", "data=slow"}) {
         httplib::Client client(server.url());

@@ -44,7 +44,6 @@ static void handle(const Context& ctx, const httplib::Request&, httplib::Respons
 }
 
 int main() {
-    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     sigset_t signals;
     ::sigemptyset(&signals);
     ::sigaddset(&signals, SIGINT);

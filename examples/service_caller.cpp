@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <iostream>
 #include <optional>
 #include <syncstream>
@@ -75,7 +74,6 @@ static void serve(const Context& ctx, const Request& request, Response& response
 }
 
 int main() {
-    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     const TestServer back(context::background(), received("back", 1min, serve));
     const auto ask_back = [&](const Context& ctx, const Request& request, Response& response) {
         const auto [result, err] =
