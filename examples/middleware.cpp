@@ -30,8 +30,8 @@ struct Answer {
 
 // logic is the part that knows nothing of HTTP. Data that is "slow" takes it an hour.
 static Answer logic(const Context& ctx, const std::string& data) {
-    const std::error_code interrupted = context::sleep_for(ctx, data == "slow" ? 1h : 0h);
-    if (interrupted) return {"", interrupted};
+    const std::error_code aborted = context::sleep_for(ctx, data == "slow" ? 1h : 0h);
+    if (aborted) return {"", aborted};
     const std::string* const name = ctx.value(user);
     return {(name ? *name : "somebody") + " said " + data, {}};
 }

@@ -68,7 +68,7 @@ static TestServer::Handler received(const std::string& server, milliseconds limi
 static void serve(const Context& ctx, const Request& request, Response& response) {
     const std::string data = request.get_param_value("data");
     const std::error_code aborted = context::sleep_for(ctx, data == "slow" ? 1h : 0h);
-    if (aborted) out() << "back gives up" << std::endl;
+    if (aborted) out() << "back is aborted" << std::endl;
     if (aborted || data == "broken") response.status = 503;
     response.set_content("done: " + data, "text/plain");
 }
