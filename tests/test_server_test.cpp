@@ -605,11 +605,13 @@ TEST_CASE("closing ends the handlers that wait on their context, and drops what 
     const Bounded bounded;
     std::atomic<int> handlers{0};
     std::latch first{1};
-    TestServer server(context::background(), [&](const Context& ctx, const Request&, Response&) {
+    const auto handler = [&](const Context& ctx, const Request&, Response& response) {
         if (++handlers == 1) first.count_down();
         CHECK(context::wait(ctx) == context::errc::canceled);
         CHECK(cause(ctx) == context::errc::canceled);
-    });
+        response.status = 204;  // with nothing set, it would be a 503
+    };
+    TestServer server(context::background(), handler);
     const int descriptors = open_descriptors();
     std::vector<Socket> clients;
     for (int i = 0; i < 100; ++i) clients.push_back(client_of(server, get));
