@@ -35,7 +35,7 @@ int main() {
         work(context::background(), server.done());
     }
 
-    std::cout << "The thread is told to stop: ";
+    std::cout << "A stop of the thread is requested: ";
     {
         std::jthread worker([](const std::stop_token& stop) { work(context::background(), stop); });
     }  // requests a stop, then joins

@@ -1,4 +1,4 @@
-// first: a query goes to all replicas, the first answer wins, and the others are cancelled. When
+// first: a query goes to all replicas, the first answer wins, and the others are aborted. When
 // the function returns, none of its threads runs any more. (first_bare.cpp leaves them running.)
 #include <atomic>
 #include <functional>
@@ -39,20 +39,20 @@ static Found first(const Context& parent, const std::string& query,
 }
 
 int main() {
-    std::atomic<int> at_work = 0, cancelled = 0;
+    std::atomic<int> at_work = 0, aborted_searches = 0;
     const auto replica = [&](const std::string& name, context::duration takes) {
         return [&, name, takes](const Context& ctx, const std::string& query) -> Found {
             ++at_work;
-            const std::error_code interrupted = context::sleep_for(ctx, takes);
+            const std::error_code aborted = context::sleep_for(ctx, takes);
             --at_work;
-            if (!interrupted) return {name + " found " + query, {}};
-            ++cancelled;
-            return {"", interrupted};
+            if (!aborted) return {name + " found " + query, {}};
+            ++aborted_searches;
+            return {"", aborted};
         };
     };
     const std::vector<Search> replicas{replica("tokyo", 2s), replica("here", 20ms),
                                        replica("mars", 2s)};
     const Found found = first(context::background(), "gopher", replicas);
     std::cout << (found.err ? found.err.message() : found.hit) << std::endl;
-    std::cout << "still at work: " << at_work << ", cancelled: " << cancelled << std::endl;
+    std::cout << "still at work: " << at_work << ", aborted: " << aborted_searches << std::endl;
 }

@@ -1,5 +1,5 @@
 // first_bare: a query goes to all replicas, and the first answer wins. Nothing tells the others, so
-// they work on for nobody. first.cpp cancels them.
+// they work on for nobody. first.cpp aborts them.
 #include <atomic>
 #include <functional>
 #include <future>

@@ -1,5 +1,5 @@
-// group: functions that work for one result, each on a thread of its own. The first error cancels
-// the others, and is the cause that they find. (In Go: golang.org/x/sync/errgroup.)
+// group: functions that work for one result, each on a thread of its own. The first error aborts
+// the others: it cancels their context, and is its cause. (In Go: golang.org/x/sync/errgroup.)
 #include <functional>
 #include <iostream>
 #include <mutex>
@@ -21,7 +21,7 @@ public:
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    // The destructor cancels what has not been waited for, and then joins it.
+    // The destructor cancels the context of what still runs, then joins it.
     ~Group() { group_.cancel(); }
 
     // go runs f on a new thread, with a context that is done when the parent is, or when a function

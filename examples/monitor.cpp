@@ -26,12 +26,12 @@ public:
 
 private:
     void listen(const Context& ctx) const {
-        std::error_code interrupted;
+        std::error_code aborted;
         do {
             std::cout << "monitor check" << std::endl;
             std::this_thread::sleep_for(check_);
-            interrupted = context::sleep_for(ctx, 10ms);
-        } while (!interrupted);
+            aborted = context::sleep_for(ctx, 10ms);
+        } while (!aborted);
         std::cout << "shutting down monitor" << std::endl;
     }
 

@@ -2,9 +2,10 @@
 // all contexts. The server then waits for its requests, but not longer than a grace period. A
 // second signal ends the process at once. (In Go: signal.NotifyContext.)
 //
-// No signal handler may cancel. So the signals are blocked, and a thread waits for them. Block them
-// before the first thread starts, because each thread inherits the mask. An exec'd program inherits
-// it, too: unblock the signals between fork and exec, or Ctrl-C cannot end that program.
+// A signal handler must not call cancel(). So the signals are blocked, and a thread waits for them.
+// Block them before the first thread starts, because each thread inherits the mask. An exec'd
+// program inherits it, too: unblock the signals between fork and exec, or Ctrl-C cannot end that
+// program.
 #include <csignal>
 #include <cstring>
 #include <iostream>
@@ -38,13 +39,12 @@ static void end_by(int number, const sigset_t& blocked) {
 static void handle(const Context& ctx, const httplib::Request&, httplib::Response& response) {
     out() << "a request is at work; press Ctrl-C" << std::endl;
     context::wait(ctx);
-    out() << "it is told: " << context::cause(ctx).message() << std::endl;
+    out() << "its context is done: " << context::cause(ctx).message() << std::endl;
     std::this_thread::sleep_for(4s);
     response.set_content("all that could be done", "text/plain");
 }
 
 int main() {
-    std::signal(SIGPIPE, SIG_IGN);  // a write to a closed connection is an error, as in Go
     sigset_t signals;
     ::sigemptyset(&signals);
     ::sigaddset(&signals, SIGINT);

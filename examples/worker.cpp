@@ -1,4 +1,4 @@
-// worker: a worker that sleeps on a context. When its time is up the sleep is interrupted, so its
+// worker: a worker that sleeps on a context. When its time is up the sleep is aborted, so its
 // caller can wait for it without fear.
 //
 // Go's `select` on time.After and ctx.Done() is one call here, context::sleep_for. A sleep that the
@@ -13,9 +13,9 @@ using context::Context;
 
 static std::error_code work(const Context& ctx) {
     for (int i = 0; i < 1000; ++i) {
-        if (const std::error_code interrupted = context::sleep_for(ctx, 2s)) {
+        if (const std::error_code aborted = context::sleep_for(ctx, 2s)) {
             std::cout << "Cancel the context  " << i << std::endl;
-            return interrupted;
+            return aborted;
         }
         std::cout << "Doing some work  " << i << std::endl;
     }

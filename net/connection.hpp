@@ -37,7 +37,7 @@ private:
 // closes, ends the waits. It must outlive the connection.
 class Connection {
 public:
-    // Takes a client from `listener`, which does not block. Ask accepted() whether there was one.
+    // Takes a client from `listener`, which does not block. number() is negative if there was none.
     Connection(int listener, int closing)
         : socket_(::accept4(listener, reinterpret_cast<sockaddr*>(&client_), &client_size_,
                             SOCK_CLOEXEC | SOCK_NONBLOCK)),
@@ -48,7 +48,6 @@ public:
         if (!resets_) ::shutdown(number(), SHUT_RDWR);
     }
 
-    bool accepted() const { return number() >= 0; }
     int number() const { return socket_.number(); }
 
     // address returns the client's address; `port` becomes its port.
@@ -58,9 +57,9 @@ public:
         return ::inet_ntop(AF_INET, &client_.sin_addr, text.data(), text.size());
     }
 
-    // read_head reads what has come of a request, up to the end of its headers, without waiting.
-    // It is `complete` if that is all, or more than a server takes; read() then returns it. It is
-    // `gone` if the client has closed its side before.
+    // read_head reads what has come of a request, up to the end of its headers, without waiting;
+    // read() then returns it. `complete`: the headers have ended, or are longer than a server
+    // takes. `gone`: the client closed its side first.
     enum class Head { incomplete, complete, gone };
     Head read_head() {
         constexpr std::size_t longest = 65536;
@@ -92,8 +91,8 @@ public:
         return static_cast<ssize_t>(n);
     }
 
-    // write sends at least one byte. It returns -1 if the connection is broken. When the server
-    // closes, it still sends what need not wait for the client, but no more of a stream.
+    // write sends at least one byte. It returns -1 if the connection is broken. Once the server
+    // closes, it sends only what the system takes at once, and no more of a stream.
     ssize_t write(const char* data, std::size_t size) {
         if (streams_ && !can_write()) return -1;
         ssize_t n = -1;

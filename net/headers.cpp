@@ -32,9 +32,9 @@ bool is_value(string_view value) {
            std::ranges::none_of(value, is_control);
 }
 
-// is_http_gets returns whether the header says where a request ends, whom it is for, or what
+// is_reserved returns whether the header says where a request ends, whom it is for, or what
 // becomes of its connection.
-bool is_http_gets(string_view name) {
+bool is_reserved(string_view name) {
     constexpr std::array<string_view, 8> names = {
         "Connection", "Content-Length",    "Expect", "Host", "TE",
         "Trailer",    "Transfer-Encoding", "Upgrade"};
@@ -51,7 +51,7 @@ std::string bad_header(const Headers& headers) {
     for (const auto& [name, value] : headers) {
         if (!is_token(name)) return "invalid header name " + quote(name);
         if (!is_value(value)) return "invalid value for header " + quote(name);
-        if (is_http_gets(name)) return "a caller may not set the header " + quote(name);
+        if (is_reserved(name)) return "a caller may not set the header " + quote(name);
     }
     return {};
 }

@@ -24,10 +24,9 @@ namespace {
 using Phase = HttpError::Phase;
 using Step = HttpEvent::Step;
 
-// get does what http_get promises, but for the first and the last event of the trace. It sets
-// `aborted` if the call returned because ctx is done.
+// get does what http_get promises, but for the first and the last event of the trace.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& trace, bool& aborted);
+               HttpTracer& trace);
 
 }  // namespace
 
@@ -35,9 +34,8 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
                     const HttpOptions& options) {
     HttpTracer trace(ctx, url);
     trace(Step::call_started);
-    bool aborted = false;
-    HttpResult result = get(ctx, url, options, trace, aborted);
-    if (aborted) {
+    HttpResult result = get(ctx, url, options, trace);
+    if (result.error && result.error->aborted) {
         trace.stopped(Step::call_stopped);
         trace(Step::call_aborted);
     } else {
@@ -55,6 +53,9 @@ struct Answer {
 
     bool take_head(const httplib::Response& head);
     bool take_body(const char* data, std::size_t size);
+    std::string too_long() const {
+        return "body is longer than " + std::to_string(max_body) + " bytes";
+    }
 
     const std::size_t max_body;
     Phase phase = Phase::response;  // `read` once the headers are accepted
@@ -153,9 +154,12 @@ std::string why_it_failed(httplib::Error error, const Answer& answer, const std:
                           bool has_socket);
 
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
-               HttpTracer& trace, bool& aborted) {
+               HttpTracer& trace) {
     const auto failed = [&url](Phase phase, std::string reason) {
         return HttpResult{{}, HttpError{phase, url, std::move(reason)}};
+    };
+    const auto aborted = [&url](Phase phase, std::error_code err) {
+        return HttpResult{{}, HttpError{phase, url, err.message(), err}};
     };
 
     const auto [address, unparsable] = parse_url(url);
@@ -164,10 +168,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(Phase::response, std::move(bad));
     }
     const auto [addresses, unknown] = lookup(ctx, address.host);
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(Phase::response, err.message());
-    }
+    if (const std::error_code err = ctx.err()) return aborted(Phase::response, err);
     if (!unknown.empty()) return failed(Phase::response, unknown);
 
     // The order of these three matters. The callback is registered before there is a connection:
@@ -204,21 +205,18 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
     }
 
-    // The order of these questions matters: more than one may have a reason, and the first is the
-    // true one. The context comes before all: the library reports a stop as any error or, where no
-    // length was declared, as a success.
-    if (const std::error_code err = ctx.err()) {
-        aborted = true;
-        return failed(answer.phase, err.message());
-    }
-    // A socket that could not be watched was shut down by us; to the library it did not connect.
+    // Ask in this order: several may hold at once, and the first is the true reason. The context
+    // comes first, because the library reports an aborted call as any error, or even as a success.
+    if (const std::error_code err = ctx.err()) return aborted(answer.phase, err);
+    // SocketStop has shut down a socket that it could not watch; the library only says that it did
+    // not connect.
     if (socket.error()) {
         return failed(answer.phase, "could not watch the socket: " + socket.error().message());
     }
     // The library does not show take_head a 204.
     if (result && answer.response.status == 0) take_head(*result);
-    // An answer that was refused, or that was complete, was broken off by us; the library calls
-    // that an error.
+    // If we refused the answer, or needed no body, we made the library stop reading. It calls that
+    // an error.
     if (!answer.error.empty()) return failed(answer.phase, answer.error);
     if (answer.complete) return {std::move(answer.response), std::nullopt};
     if (!result) {
@@ -242,19 +240,19 @@ bool Answer::take_head(const httplib::Response& head) {
     error = length.error;
     if (head.status < 200) error = "unsupported interim answer " + std::to_string(head.status);
     if (!error.empty()) return false;
-    // They have no body, whatever length they declare: cpp-httplib 0.11 would wait for that of a
+    // A 204 or 304 has no body, whatever it declares; cpp-httplib 0.11 would wait for that of a
     // 304.
     complete = head.status == 204 || head.status == 304;
     if (complete) return false;
     phase = Phase::read;
     if (length.declared.value_or(0) <= max_body) return true;
-    error = "body is longer than " + std::to_string(max_body) + " bytes";
+    error = too_long();
     return false;
 }
 
 bool Answer::take_body(const char* data, std::size_t size) {
     if (size > max_body - response.body.size()) {
-        error = "body is longer than " + std::to_string(max_body) + " bytes";
+        error = too_long();
         return false;
     }
     response.body.append(data, size);
@@ -262,14 +260,14 @@ bool Answer::take_body(const char* data, std::size_t size) {
 }
 
 void configure(Client& client) {
-    // The context is the only time limit: the library's own are as far away as its poll() can
-    // count, which is 2^31 ms.
+    // The context is the only time limit. The library's own are set to 24 days, near the 2^31 ms
+    // that its poll() can count.
     constexpr std::chrono::days no_limit{24};
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);
-    // That of a connect is given in microseconds: half an hour, and Linux gives up after two
-    // minutes. For one in whole seconds some builds of the library call getaddrinfo_a, even for an
-    // address: that would wait behind the lookups of others.
+    // Half an hour to connect; Linux itself stops trying after two minutes. In microseconds,
+    // because for whole seconds some builds call getaddrinfo_a: even an address would wait behind
+    // other lookups.
     client.set_connection_timeout(0, 2'000'000'000);
     client.set_decompress(false);
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "context.hpp"
 #include "net/headers.hpp"
@@ -30,7 +31,8 @@ struct HttpError {
 
     Phase phase;
     std::string url;
-    std::string reason;  // if the context aborted the call, the message of ctx.err()
+    std::string reason;         // if the context aborted the call, the message of ctx.err()
+    std::error_code aborted{};  // ctx.err() if the context aborted the call, otherwise empty
 
     // message is what Go prints for it: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
     std::string message() const;
@@ -57,15 +59,15 @@ struct [[nodiscard]] HttpResult {
 // sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. The
 // thread that cancels only resets the connection, so that the server learns of it even while it
 // waits to send. After the last byte http_get asks ctx once more: if it is done by then, the answer
-// is dropped. There is no other time limit below half an hour to connect, and 24 days to wait for a
+// is dropped. The only other time limits are half an hour to connect and 24 days to wait for a
 // byte.
 //
 // The addresses of the host are tried one after the other, until one accepts a connection.
 //
 // A body is an error if it is shorter than declared, or longer than options.max_body. No more than
 // that is kept. A body with neither a declared length nor chunks ends with its connection; then
-// only a reset shows that it was cut off. An answer is an error if the library shows a header in it
-// that another reader could take for another length: see body_length. It is an error, too, if it
+// only a reset shows that it was cut off. An answer whose headers leave its length in doubt is an
+// error, as far as the library shows them: see body_length. An answer is an error, too, if it
 // begins with an interim answer other than a bare 100, or has a line that the library cannot read,
 // such as a header over 8 KiB. What the library hides is in tests/library_faults.
 //

@@ -43,7 +43,7 @@ struct HttpEvent {
 };
 
 // HttpTrace is called on many threads, on several at once too, and in the middle of a cancel: it
-// must be quick and must not throw.
+// must be quick and must not throw. During a call it may run in the "C" locale.
 using HttpTrace = std::function<void(const HttpEvent&)>;
 
 // http_trace: after with_value(parent, http_trace, f), f is told of all calls made with that

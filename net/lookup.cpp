@@ -24,7 +24,8 @@ namespace {
 
 constexpr int most_threads = 64;
 
-// Answer is what getaddrinfo returns: 0 and addresses, or an error, for EAI_SYSTEM with its errno.
+// Answer is what getaddrinfo returned: 0 and addresses, or an error. For EAI_SYSTEM, system_error
+// is errno.
 struct Answer {
     int error;
     int system_error;

@@ -4,7 +4,7 @@
 
 #include <locale.h>
 
-// ThreadLocale gives the calling thread another locale until it is destroyed.
+// A ThreadLocale sets the locale of its thread; its destructor restores the one before.
 class ThreadLocale {
 public:
     explicit ThreadLocale(locale_t locale) : before_(::uselocale(locale)) {}

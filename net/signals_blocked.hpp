@@ -4,15 +4,16 @@
 
 #include <csignal>
 
-// SignalsBlocked blocks all signals on this thread while it lives. A thread that is started
-// meanwhile has them blocked from its start: the signals are for the program's own handlers and its
-// sigwait. Only those that a fault of the thread itself raises are left to it.
+// While a SignalsBlocked lives, its thread blocks all signals but those of its own faults. A thread
+// started meanwhile inherits that: the signals are for the program's own handlers and its sigwait.
 class SignalsBlocked {
 public:
     SignalsBlocked() {
         sigset_t all;
         ::sigfillset(&all);
-        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) ::sigdelset(&all, fault);
+        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
+            ::sigdelset(&all, fault);
+        }
         ::pthread_sigmask(SIG_SETMASK, &all, &before_);
     }
     SignalsBlocked(const SignalsBlocked&) = delete;

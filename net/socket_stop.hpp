@@ -1,4 +1,4 @@
-// Ends what another thread does on a socket.
+// Aborts what another thread does on a socket: a connect, a read or a write.
 #ifndef NET_SOCKET_STOP_HPP
 #define NET_SOCKET_STOP_HPP
 
@@ -11,11 +11,10 @@
 #include <mutex>
 #include <system_error>
 
-// SocketStop lets one thread end what another does on a socket. stop() resets the connection: a
-// connect, a read or a write that is under way ends, and one that begins later fails. A read may
-// also get the end of the stream, which can look like success. The peer learns of the reset at
-// once, or when both the owner and SocketStop have closed the socket. stop() blocks for no longer
-// than its system calls take.
+// SocketStop lets one thread abort what another does on a socket. stop() resets the connection: a
+// call that is under way returns, and a later one fails. A read may also get the end of the stream,
+// which can look like success. The peer learns of the reset at once, or when both the owner and
+// SocketStop have closed the socket. stop() blocks for no longer than its system calls take.
 //
 // It stops its own duplicate of the descriptor. The owner of the original may close that at any
 // time, and its number may then be reused for another file.
@@ -37,15 +36,15 @@ public:
         release();
         duplicate_ = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
         if (duplicate_ < 0) error_ = {errno, std::generic_category()};
-        if (stopped_ || error_) end(socket);
+        if (stopped_ || error_) shut_down(socket);
     }
 
-    // stop ends what is done on the socket, and on each one that is watched later. Any thread may
+    // stop aborts what is done on the socket, and on each one that is watched later. Any thread may
     // call it.
     void stop() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
-        if (duplicate_ >= 0) end(duplicate_);
+        if (duplicate_ >= 0) shut_down(duplicate_);
     }
 
     // error is set if a socket could not be watched; that one, and each one after it, is stopped.
@@ -59,7 +58,7 @@ private:
     // A socket that has not begun to connect cannot be shut down (ENOTCONN), and could still
     // connect later. A socket that listens can no longer connect. So this one listens until it is
     // closed, on loopback, so that no other host can reach it.
-    static void end(int socket) {
+    static void shut_down(int socket) {
         if (::shutdown(socket, SHUT_RD) == 0) {
             reset(socket);
         } else if (errno == ENOTCONN) {
@@ -69,9 +68,9 @@ private:
         }
     }
 
-    // A connect to no address resets the connection (connect(2), AF_UNSPEC). An ordinary shutdown
-    // would leave a peer without news that waits for room to send: once the reading side is shut
-    // down, Linux announces no more room, and it answers no probes in the minute of TIME_WAIT.
+    // A connect to no address resets the connection (connect(2), AF_UNSPEC). A plain shutdown is
+    // not enough: a peer that waits for room to send would hear nothing. Once the reading side is
+    // shut down, Linux announces no more room, and it answers no probes in the minute of TIME_WAIT.
     //
     // Linux 6.4 and 6.5 refuse that (EBUSY) while a call waits on the socket. Then the close resets
     // the connection: SO_LINGER with a time of 0, socket(7).

@@ -46,8 +46,8 @@ int watch(const Descriptor& epoll, int operation, int number, std::uint32_t even
     return ::epoll_ctl(epoll.number(), operation, number, &event);
 }
 
-// unwatch must come before the close: where a fork() has copied the descriptor, the epoll goes on
-// reporting one that is only closed.
+// Call unwatch before the close: if a fork() has copied the descriptor, a close alone leaves it in
+// the epoll.
 void unwatch(const Descriptor& epoll, int number) {
     ::epoll_ctl(epoll.number(), EPOLL_CTL_DEL, number, nullptr);
 }
@@ -134,6 +134,18 @@ private:
     std::string path_;
 };
 
+// has_answer returns whether a handler has set a status or content. Some versions of the library
+// take a file as content.
+bool has_answer(const httplib::Response& response) {
+    const bool has_file = [](const auto& any_version) {
+        if constexpr (requires { any_version.file_content_path_; }) {
+            return !any_version.file_content_path_.empty();
+        }
+        return false;
+    }(response);
+    return response.status >= 0 || !response.body.empty() || response.content_provider_ || has_file;
+}
+
 // served is the exchange that this thread serves.
 thread_local Exchange* served = nullptr;
 
@@ -205,18 +217,17 @@ private:
 
 // The acceptor reads the head of each request: a client that is slow to send one keeps no other
 // waiting. A worker then reads the rest, calls the handler and writes the answer. Meanwhile the
-// watcher waits for the client to go away. The callbacks of its context run there: one that takes
-// its time holds up other callbacks, but no request.
+// watcher waits for the client to go away.
 struct TestServer::Running {
     explicit Running(const context::Context& parent)
-        : open(context::with_cancel(parent)), tell(open.ctx, url) {}
+        : server(context::with_cancel(parent)), trace(server.ctx, url) {}
     Running(const context::Context& parent, Handler answer_with);
     ~Running();
 
     void start_threads();
     void accept_clients();
     void accept_client();
-    void hear(int number);
+    void read_more(int number);
     void hand_over(std::unique_ptr<Connection> connection);
     void watch_clients();
     void serve_clients();
@@ -226,9 +237,9 @@ struct TestServer::Running {
     Handler handler;
     Library library;
     std::string url;
-    context::Cancellable open;
-    HttpTracer tell;  // refers to `url` and to what `open.ctx` carries
-    bool is_open = false;
+    context::Cancellable server;
+    HttpTracer trace;  // refers to `url` and to what `server.ctx` carries
+    bool listens = false;
 
     Descriptor closing;   // an eventfd that can be read from the close on
     Descriptor arrivals;  // an epoll of `closing`, the listener and new clients, by their numbers
@@ -256,12 +267,12 @@ TestServer::Running::Running(const context::Context& parent, Handler answer_with
     url = "http://" + std::string(host) + ':' + std::to_string(library.listen());
     const int listener = library.listener();
     checked(watch(arrivals, EPOLL_CTL_ADD, listener, EPOLLIN, listener));
-    is_open = true;
-    tell(Step::listening);
+    listens = true;
+    trace(Step::listening);
 }
 
 TestServer::Running::~Running() {
-    if (is_open) tell(Step::closing);
+    if (listens) trace(Step::closing);
     ::eventfd_write(closing.number(), 1);
     if (!threads.empty()) threads.front().join();
     library.close();
@@ -270,9 +281,9 @@ TestServer::Running::~Running() {
         closed = true;
     }
     wake.notify_all();
-    open.cancel();
+    server.cancel();
     threads.clear();
-    if (is_open) tell(Step::closed);
+    if (listens) trace(Step::closed);
 }
 
 void TestServer::Running::start_threads() {
@@ -306,9 +317,10 @@ void TestServer::Running::accept_clients() {
             if (number == listener) {
                 accept_client();
             } else {
-                hear(number);
+                read_more(number);
             }
-        } catch (const std::exception&) {  // memory or descriptors have run out
+        } catch (const std::exception&) {
+            // Memory or descriptors have run out, or the client has gone.
             if (number == listener) {
                 // The client still waits: epoll would report it again at once. So the listener
                 // rests until there is another event, for 10 ms at most.
@@ -332,8 +344,8 @@ void TestServer::Running::accept_client() {
     if (watch(arrivals, EPOLL_CTL_ADD, number, EPOLLIN, number) < 0) arriving.erase(number);
 }
 
-// hear reads what a new client has sent.
-void TestServer::Running::hear(int number) {
+// read_more reads what a new client has sent.
+void TestServer::Running::read_more(int number) {
     std::unique_ptr<Connection>& connection = arriving.at(number);
     const Connection::Head head = connection->read_head();
     if (head == Connection::Head::incomplete) return;
@@ -354,14 +366,14 @@ void TestServer::Running::watch_clients() {
         if (::epoll_wait(clients.number(), &event, 1, -1) != 1) continue;  // a signal
         const auto key = static_cast<std::int64_t>(event.data.u64);
         if (key == 0) return;
-        std::shared_ptr<context::Cancellable> gone;
+        std::shared_ptr<context::Cancellable> client;
         {
             const std::lock_guard lock(mutex);
             const auto found = at_work.find(key);
             if (found == at_work.end()) continue;  // it has been served
-            gone = found->second;
+            client = found->second;
         }
-        gone->cancel(std::make_error_code(std::errc::connection_aborted));
+        client->cancel(std::make_error_code(std::errc::connection_aborted));
     }
 }
 
@@ -382,7 +394,8 @@ void TestServer::Running::serve_clients() {
 void TestServer::Running::serve(Connection& connection) {
     std::int64_t key = 0;
     try {
-        const auto client = std::make_shared<context::Cancellable>(context::with_cancel(open.ctx));
+        const auto client =
+            std::make_shared<context::Cancellable>(context::with_cancel(server.ctx));
         {
             const std::lock_guard lock(mutex);
             key = ++last_key;
@@ -402,14 +415,14 @@ void TestServer::Running::serve(Connection& connection) {
 }
 
 void TestServer::Running::answer(Exchange& exchange, httplib::Response& response) const {
-    if (open.ctx.err()) {
+    if (server.ctx.err()) {
         response.status = 503;  // the server is closing, or its parent is done
         return;
     }
     const context::Context& client = exchange.client();
-    HttpTracer tell_of(client, url);
-    tell_of(Step::got_request);
-    const auto stopped = [&tell_of] { tell_of.stopped(Step::handler_stopped); };
+    HttpTracer client_trace(client, url);
+    client_trace(Step::got_request);
+    const auto stopped = [&client_trace] { client_trace.stopped(Step::handler_stopped); };
     {
         const std::stop_callback on_done(client.done(), stopped);
         // The handler's context is a child of its client's: the callbacks of a child, and with them
@@ -418,8 +431,11 @@ void TestServer::Running::answer(Exchange& exchange, httplib::Response& response
         const ThreadLocale the_programs(LC_GLOBAL_LOCALE);
         handler(ctx, exchange.request(), response);
     }
-    if (client.err()) stopped();
-    tell_of(Step::handler_returned);
+    if (client.err()) {
+        stopped();
+        if (!has_answer(response)) response.status = 503;
+    }
+    client_trace(Step::handler_returned);
 }
 
 TestServer::TestServer(const context::Context& parent, Handler handler)

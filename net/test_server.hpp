@@ -16,17 +16,19 @@
 // watches the clients, the others read requests, run handlers and write answers.
 //
 // There is no time limit. A client that is slow to send its headers costs a descriptor. One that is
-// slow to send a body or to read an answer keeps one of eight threads busy, until it goes on, goes
-// away, or the server closes. When memory or descriptors run out, clients wait to be accepted, or
-// their connections are closed; the server goes on.
+// slow to send a body or to read an answer keeps one of those other threads busy, until it goes on,
+// goes away, or the server closes. When memory or descriptors run out, clients wait to be accepted,
+// or their connections are closed; the server goes on.
 //
 // All signals are blocked on the server's threads. A handler that starts a child process resets the
 // mask of the child. The process ignores SIGPIPE from now on: the library sees to that.
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
-    // the server. It must bear being called by several threads at once. If it throws, the answer is
-    // a 500. A content provider that throws or returns false ends its answer with a reset.
+    // the server. Several threads may call it at once. If it throws, the answer is a 500. If it
+    // returns with neither a status nor content set, the answer is a 503 if the client's context is
+    // done, otherwise an empty 200. A content provider that throws or returns false ends its answer
+    // with a reset.
     //
     // The handler's context is derived from the server's parent. It is done when
     // - the client has gone away, or has closed its own side of the connection: cause(ctx) is then
@@ -40,7 +42,7 @@ public:
 
     // `parent` is what Go calls the BaseContext. When it is done, so are the contexts of the
     // handlers, and later requests are answered with 503. If it carries an HttpTrace, TestServer
-    // tells that what it does. Throws std::system_error if it cannot listen or start its threads;
+    // calls that at each step. Throws std::system_error if it cannot listen or start its threads;
     // nobody could connect to it then.
     TestServer(const context::Context& parent, Handler handler);
     TestServer(TestServer&&) noexcept;

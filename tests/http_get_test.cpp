@@ -301,6 +301,23 @@ TEST_CASE("a cancel at any moment of a request is never lost, and leaves nothing
     CHECK(wait_for([&] { return running_threads() == threads; }));
 }
 
+TEST_CASE("an error says whether the context aborted the call, and by a cancel or a deadline") {
+    const TestServer server(context::background(), [](const Context& ctx, const httplib::Request&,
+                                                      httplib::Response&) { context::wait(ctx); });
+    const auto [late, cancel_late] = context::with_timeout(context::background(), 20ms);
+    CHECK(http_get(late, server.url()).error->aborted == context::errc::deadline_exceeded);
+
+    const auto [ctx, cancel] = context::with_cancel(context::background());
+    const HttpResult refused = http_get(ctx, "http://127.0.0.1:1");
+    const HttpResult unparsable = http_get(ctx, "no URL");
+    cancel();
+    CHECK_FALSE(refused.error->aborted);
+    CHECK_FALSE(unparsable.error->aborted);
+    CHECK(http_get(ctx, server.url()).error->aborted == context::errc::canceled);
+    CHECK(cancelled_in_body("HTTP/1.1 200 OK\r\nContent-Length: 100").error->aborted ==
+          context::errc::canceled);
+}
+
 TEST_CASE("two requests of one context are both ended by one cancel") {
     std::latch asked{2};
     const TestServer server(

@@ -288,6 +288,31 @@ TEST_CASE("a handler's context is done as soon as its client goes away, however 
     }
 }
 
+TEST_CASE("an aborted handler that sets nothing answers 503, whatever the handler sets is sent") {
+    const Bounded bounded;
+    const TestServer server(
+        context::background(), [](const Context& ctx, const Request& request, Response& response) {
+            context::wait(ctx);  // the client has closed its side
+            if (request.path == "/status") response.status = 204;
+            if (request.path == "/body") response.set_content("ok", "text/plain");
+            if (request.path == "/stream") {
+                response.set_content_provider(
+                    2, "text/plain", [](std::size_t, std::size_t, httplib::DataSink& sink) {
+                        return sink.write("ok", 2);
+                    });
+            }
+        });
+    const auto status_of = [&server](const std::string& path) {
+        const Socket client = client_of(server, "GET " + path + " HTTP/1.1\r\n\r\n");
+        ::shutdown(client.fd(), SHUT_WR);
+        return all_of(client).substr(0, std::string("HTTP/1.1 200").size());
+    };
+    CHECK(status_of("/") == "HTTP/1.1 503");
+    CHECK(status_of("/status") == "HTTP/1.1 204");
+    CHECK(status_of("/body") == "HTTP/1.1 200");
+    CHECK(status_of("/stream") == "HTTP/1.1 200");
+}
+
 TEST_CASE("a handler's context is done when the call that it answers is aborted") {
     const Bounded bounded;
     std::latch at_work(1);
@@ -580,11 +605,13 @@ TEST_CASE("closing ends the handlers that wait on their context, and drops what 
     const Bounded bounded;
     std::atomic<int> handlers{0};
     std::latch first{1};
-    TestServer server(context::background(), [&](const Context& ctx, const Request&, Response&) {
+    const auto handler = [&](const Context& ctx, const Request&, Response& response) {
         if (++handlers == 1) first.count_down();
         CHECK(context::wait(ctx) == context::errc::canceled);
         CHECK(cause(ctx) == context::errc::canceled);
-    });
+        response.status = 204;  // with nothing set, it would be a 503
+    };
+    TestServer server(context::background(), handler);
     const int descriptors = open_descriptors();
     std::vector<Socket> clients;
     for (int i = 0; i < 100; ++i) clients.push_back(client_of(server, get));
