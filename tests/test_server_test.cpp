@@ -553,6 +553,16 @@ TEST_CASE("the threads of a server take no signals") {
     CHECK(::sigismember(&ours, SIGTERM) == 0);
 }
 
+TEST_CASE("a fault of a handler raises its signal on the handler's thread") {
+    sigset_t mask;
+    const TestServer server(context::background(),
+                            [&mask](auto&&...) { ::pthread_sigmask(SIG_BLOCK, nullptr, &mask); });
+    CHECK_FALSE(http_get(context::background(), server.url()).error);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
+        CHECK(::sigismember(&mask, fault) == 0);
+    }
+}
+
 TEST_CASE("a client is answered whose descriptor has a number beyond a thousand") {
     rlimit before{}, more{};
     ::getrlimit(RLIMIT_NOFILE, &before);
