@@ -8,7 +8,7 @@ using httplib::Response;
 // its context, so that the server closes without waiting for the delay.
 TestServer slow_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
-        if (const auto interrupted = context::sleep_for(ctx, delay)) return;
+        if (const auto aborted = context::sleep_for(ctx, delay)) return;
         response.set_content("Slow response", "text/plain");
     };
     return TestServer(parent, answer);
@@ -18,7 +18,7 @@ TestServer slow_server(const Context& parent, context::duration delay) {
 // error=true, otherwise "ok".
 TestServer fast_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request& request, Response& response) {
-        if (const auto interrupted = context::sleep_for(ctx, delay)) return;
+        if (const auto aborted = context::sleep_for(ctx, delay)) return;
         if (request.get_param_value("error") == "true") {
             response.set_content("error", "text/plain");
             return;
