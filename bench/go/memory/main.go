@@ -17,24 +17,25 @@ type made struct {
 
 type key struct{}
 
-func heap() uint64 {
+func heap() (bytes, allocations uint64) {
 	var stats runtime.MemStats
 	runtime.GC()
 	runtime.GC() // the first one may have left finalizers and timers behind
 	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
+	return stats.HeapAlloc, stats.Mallocs
 }
 
 func measure(name string, make1 func(context.Context) made) {
 	parent, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	all := make([]made, 0, count)
-	before := heap()
+	before, allocations := heap()
 	for i := 0; i < count; i++ {
 		all = append(all, make1(parent))
 	}
-	after := heap()
+	after, allocationsAfter := heap()
 	fmt.Printf("Memory/%s %d B\n", name, (after-before)/count)
+	fmt.Printf("Allocations/%s %d\n", name, (allocationsAfter-allocations)/count)
 	runtime.KeepAlive(all)
 	for _, m := range all {
 		if m.cancel != nil {
