@@ -4,9 +4,9 @@
 #include "context.hpp"
 using namespace std::chrono_literals;
 
-static void work(const context::Context& ctx) {  // the side that is cancelled
+static void work(const context::Context& ctx) {  // the side that is aborted
     while (!context::sleep_for(ctx, 400ms)) std::cout << "working" << std::endl;  // twice
-    std::cout << "stopped: " << ctx.err().message() << std::endl;  // "context canceled"
+    std::cout << "aborted: " << ctx.err().message() << std::endl;  // "context canceled"
 }
 
 int main() {
