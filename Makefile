@@ -5,7 +5,7 @@
 # make CXXFLAGS='-O0 -g -Werror'                  other flags: what depends on them is rebuilt
 # make HTTPLIB_CFLAGS=-I/some/where HTTPLIB_LIBS=-pthread     upstream's httplib.h, header only
 
-CXXFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2
 CPPFLAGS ?=
 LDFLAGS ?=
 LDLIBS ?=
@@ -142,8 +142,8 @@ in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exi
 # g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
 # opens a pipe, which fails where a test has taken the descriptors away.
 SANITIZED ?= test examples
-asan_FLAGS := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
-tsan_FLAGS := -fsanitize=thread
+asan_FLAGS := -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
+tsan_FLAGS := -g -fsanitize=thread
 asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
 asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1

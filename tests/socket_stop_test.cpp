@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "net/http_get.hpp"
 #include "tests/loopback.hpp"
@@ -55,6 +56,25 @@ int last_error_of_reading(const Socket& socket) {
     return n < 0 ? errno : 0;
 }
 
+// ends_of_peers calls f with a stop and the connected socket that it watches, and then destroys
+// both, for each family. It returns how the reading of each peer ended.
+template <class F>
+std::vector<int> ends_of_peers(F f) {
+    std::vector<int> ends;
+    with_each_family([&](Loopback& loopback) {
+        std::optional<SocketStop> stop(std::in_place);
+        Socket socket = loopback.new_socket();
+        stop->watch(socket.fd());
+        REQUIRE(loopback.connects(socket));
+        const Socket peer = loopback.accept();
+        f(*stop, socket);
+        socket.close();
+        stop.reset();
+        ends.push_back(last_error_of_reading(peer));
+    });
+    return ends;
+}
+
 }  // namespace
 
 TEST_CASE("a stop keeps a socket from connecting, with IPv4 and with IPv6") {
@@ -69,39 +89,24 @@ TEST_CASE("a stop keeps a socket from connecting, with IPv4 and with IPv6") {
 }
 
 TEST_CASE("a stop ends a read that waits, and the peer learns of it") {
-    with_each_family([](Loopback& loopback) {
-        std::optional<SocketStop> stop(std::in_place);
-        Socket socket = loopback.new_socket();
-        stop->watch(socket.fd());
-        REQUIRE(loopback.connects(socket));
-        const Socket peer = loopback.accept();
+    ends_of_peers([](SocketStop& stop, const Socket& socket) {
         auto read = std::async(std::launch::async, [&] { return last_error_of_reading(socket); });
-        stop->stop();
+        stop.stop();
         read.get();
-        socket.close();
-        stop.reset();
-        last_error_of_reading(peer);  // returns
     });
 }
 
 TEST_CASE("a stop ends a write that waits for room, and the connection is reset") {
-    with_each_family([](Loopback& loopback) {
-        std::optional<SocketStop> stop(std::in_place);
-        Socket socket = loopback.new_socket();
-        stop->watch(socket.fd());
-        REQUIRE(loopback.connects(socket));
-        const Socket peer = loopback.accept();
+    const auto ends = ends_of_peers([](SocketStop& stop, const Socket& socket) {
         auto write = std::async(std::launch::async, [&] {
             const std::string bytes(100'000, 'x');
             while (::send(socket.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) continue;
         });
         REQUIRE(wait_for([&] { return asks_for_room(socket); }));
-        stop->stop();
+        stop.stop();
         write.get();
-        socket.close();
-        stop.reset();
-        CHECK(last_error_of_reading(peer) == ECONNRESET);
     });
+    for (const int end : ends) CHECK(end == ECONNRESET);
 }
 
 TEST_CASE("cancelling aborts a request that is being sent to a server which does not read it") {
