@@ -144,14 +144,15 @@ in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exi
 SANITIZED ?= test examples
 asan_FLAGS := -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 tsan_FLAGS := -g -fsanitize=thread
+tsan_SOURCES := tests/tsan/getaddrinfo_a.cpp
 asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
-asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
+asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1
 asan:  ## run tests and examples with the sanitizers for addresses, leaks and undefined behaviour
 tsan:  ## run tests and examples with the sanitizer for threads
 asan tsan:
 	$(call in_turn,$(SANITIZED),BUILD=$(BUILD)/$@ \
-		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)')
+		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)' SANITIZER_SOURCES=$($@_SOURCES))
 
 mutants:  ## plant bugs, and show that the tests notice (MUTANTS=text: those whose name contains it)
 	@tests/mutants/run "$$MUTANTS"

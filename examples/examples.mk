@@ -45,5 +45,5 @@ $(SOLUTIONS:=.o): %.o: %.cpp $(BUILD)/flags
 
 -include $(SOLUTIONS:=.d)
 
-$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(NET))
+$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(NET) $(SANITIZER_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
