@@ -30,7 +30,7 @@ void call_both(const Context& parent, const std::string& error_value, const std:
 }
 
 // call_server calls one server and prints the answer. It returns what went wrong, if anything, so
-// that its caller cancels. The answer "error" counts as an error, too.
+// that its caller cancels. Any answer is a success, whatever its status, but for "error".
 std::optional<std::string> call_server(const Context& ctx, const std::string& label,
                                        const std::string& url) {
     const auto [response, error] = http_get(ctx, url);

@@ -40,9 +40,9 @@ static void end_uncaught() {
     std::_Exit(1);
 }
 
-// checked returns `exit_code`, or 1 with a message if standard output could not be written. It asks
+// flushed returns `exit_code`, or 1 with a message if standard output could not be written. It asks
 // stdout: std::osyncstream sets no error on std::cout, and output may still be unflushed.
-static int checked(int exit_code) {
+static int flushed(int exit_code) {
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return exit_code;
     complain("cannot write to standard output");
     return 1;
@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& bad_or_help) {
-        return checked(app.exit(bad_or_help));
+        return flushed(app.exit(bad_or_help));
     }
 
     std::signal(SIGPIPE, SIG_IGN);  // a reader of stdout that leaves is reported, and not fatal
@@ -101,5 +101,5 @@ int main(int argc, char** argv) {
         call_both(ctx, error_value, slow.url(), fast.url());
     }  // closes both servers
     timeline.draw(stderr);
-    return checked(0);
+    return flushed(0);
 }

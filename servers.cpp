@@ -5,7 +5,7 @@ using httplib::Request;
 using httplib::Response;
 
 // slow_server launches a server that answers "Slow response" after `delay`. The handler sleeps on
-// its context, so that the server closes without waiting for the delay.
+// its context: if that is done first, it returns at once, and TestServer answers 503.
 TestServer slow_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
         if (const auto aborted = context::sleep_for(ctx, delay)) return;

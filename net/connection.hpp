@@ -133,7 +133,7 @@ private:
     // wait_for returns false if the server closes.
     bool wait_for(short events) const {
         std::array<pollfd, 2> either{{{number(), events, 0}, {closing_, POLLIN, 0}}};
-        while (::poll(either.data(), either.size(), -1) < 0) continue;  // a signal
+        while (::poll(either.data(), either.size(), -1) < 0) continue;  // EINTR
         return either[1].revents == 0;
     }
 

@@ -62,6 +62,9 @@ BodyLength body_length(const Headers& headers) {
     }
     const auto [coding, end_of_codings] = headers.equal_range("Transfer-Encoding");
     if (coding != end_of_codings) {
+        if (headers.contains("Content-Length")) {
+            return {std::nullopt, "both a Transfer-Encoding and a Content-Length"};
+        }
         const bool single = std::next(coding) == end_of_codings;
         if (single && same_word(coding->second, "chunked")) return {};
         return {std::nullopt, "unsupported Transfer-Encoding " + quote(coding->second)};

@@ -28,7 +28,8 @@ struct BodyLength {
 };
 
 // body_length finds an error where two readers of the answer could see different lengths: a name
-// that is not a token, lengths that differ, a coding other than a single `chunked`.
+// that is not a token, lengths that differ, a coding other than a single `chunked`, or a coding and
+// a length.
 BodyLength body_length(const Headers& headers);
 
 #endif  // NET_HEADERS_HPP

@@ -24,7 +24,7 @@ namespace {
 using Phase = HttpError::Phase;
 using Step = HttpEvent::Step;
 
-// get does what http_get promises, but for the first and the last event of the trace.
+// get does what http_get promises, but for the events of the trace that begin and end a call.
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
                HttpTracer& trace);
 
@@ -46,10 +46,10 @@ HttpResult http_get(const context::Context& ctx, const std::string& url,
 
 namespace {
 
-// Answer collects what the library reads, on the thread of the call. When take_head or take_body
-// returns false, the library stops reading.
-struct Answer {
-    explicit Answer(std::size_t max) : max_body(max) {}
+// ResponseReader collects what the library reads, on the thread of the call. When take_head or
+// take_body returns false, the library stops reading.
+struct ResponseReader {
+    explicit ResponseReader(std::size_t max) : max_body(max) {}
 
     bool take_head(const httplib::Response& head);
     bool take_body(const char* data, std::size_t size);
@@ -150,7 +150,7 @@ private:
 
 void configure(Client& client);
 httplib::Headers request_headers(const HttpOptions& options, const Url& url);
-std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
+std::string why_it_failed(httplib::Error error, const ResponseReader& reader, const std::string& ip,
                           bool has_socket);
 
 HttpResult get(const context::Context& ctx, const std::string& url, const HttpOptions& options,
@@ -188,13 +188,13 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         trace(Step::connecting);
     });
 
-    Answer answer(options.max_body);
+    ResponseReader reader(options.max_body);
     const auto take_head = [&](const httplib::Response& head) {
         trace(Step::got_response);
-        return answer.take_head(head);
+        return reader.take_head(head);
     };
     const auto take_body = [&](const char* data, std::size_t size) {
-        return answer.take_body(data, size);
+        return reader.take_body(data, size);
     };
     const httplib::Headers headers = request_headers(options, address);
     httplib::Result result(nullptr, httplib::Error::Connection);
@@ -207,33 +207,33 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
 
     // Ask in this order: several may hold at once, and the first is the true reason. The context
     // comes first, because the library reports an aborted call as any error, or even as a success.
-    if (const std::error_code err = ctx.err()) return aborted(answer.phase, err);
+    if (const std::error_code err = ctx.err()) return aborted(reader.phase, err);
     // SocketStop has shut down a socket that it could not watch; the library only says that it did
     // not connect.
     if (socket.error()) {
-        return failed(answer.phase, "could not watch the socket: " + socket.error().message());
+        return failed(reader.phase, "could not watch the socket: " + socket.error().message());
     }
     // The library does not show take_head a 204.
-    if (result && answer.response.status == 0) take_head(*result);
+    if (result && reader.response.status == 0) take_head(*result);
     // If we refused the answer, or needed no body, we made the library stop reading. It calls that
     // an error.
-    if (!answer.error.empty()) return failed(answer.phase, answer.error);
-    if (answer.complete) return {std::move(answer.response), std::nullopt};
+    if (!reader.error.empty()) return failed(reader.phase, reader.error);
+    if (reader.complete) return {std::move(reader.response), std::nullopt};
     if (!result) {
-        return failed(answer.phase,
-                      why_it_failed(result.error(), answer, addresses.back(), has_socket));
+        return failed(reader.phase,
+                      why_it_failed(result.error(), reader, addresses.back(), has_socket));
     }
     // Some versions of the library take a body for whole that is shorter than declared, or that was
     // cut off by a reset.
-    const std::size_t size = answer.response.body.size();
-    if (answer.length.declared.value_or(size) != size || client.broken()) {
-        return failed(answer.phase,
-                      why_it_failed(httplib::Error::Read, answer, addresses.back(), has_socket));
+    const std::size_t size = reader.response.body.size();
+    if (reader.length.declared.value_or(size) != size || client.broken()) {
+        return failed(reader.phase,
+                      why_it_failed(httplib::Error::Read, reader, addresses.back(), has_socket));
     }
-    return {std::move(answer.response), std::nullopt};
+    return {std::move(reader.response), std::nullopt};
 }
 
-bool Answer::take_head(const httplib::Response& head) {
+bool ResponseReader::take_head(const httplib::Response& head) {
     response.status = head.status;
     response.headers = {head.headers.begin(), head.headers.end()};
     length = body_length(response.headers);
@@ -250,7 +250,7 @@ bool Answer::take_head(const httplib::Response& head) {
     return false;
 }
 
-bool Answer::take_body(const char* data, std::size_t size) {
+bool ResponseReader::take_body(const char* data, std::size_t size) {
     if (size > max_body - response.body.size()) {
         error = too_long();
         return false;
@@ -287,7 +287,7 @@ std::string why_no_socket(const std::string& ip) {
     return "could not connect";
 }
 
-std::string why_it_failed(httplib::Error error, const Answer& answer, const std::string& ip,
+std::string why_it_failed(httplib::Error error, const ResponseReader& reader, const std::string& ip,
                           bool has_socket) {
     switch (error) {
         case httplib::Error::Connection:
@@ -295,8 +295,8 @@ std::string why_it_failed(httplib::Error error, const Answer& answer, const std:
         case httplib::Error::Write:
             return "could not send the request";
         case httplib::Error::Read:
-            if (answer.phase == Phase::read) {
-                return "body ended early, after " + std::to_string(answer.response.body.size()) +
+            if (reader.phase == Phase::read) {
+                return "body ended early, after " + std::to_string(reader.response.body.size()) +
                        " bytes";
             }
             return "the answer ended early, or has a line that cpp-httplib cannot read";

@@ -42,8 +42,8 @@ const char* to_string(HttpError::Phase phase);
 
 // HttpResult is what Go returns as two values; take both:
 //
-//     const auto [response, err] = http_get(ctx, url);
-//     if (err) ...
+//     const auto [response, error] = http_get(ctx, url);
+//     if (error) ...
 //
 // If there is an error, there is no response.
 struct [[nodiscard]] HttpResult {

@@ -1,5 +1,5 @@
-// A function, carried by a context, that is told what http_get and TestServer do. Neither the
-// caller nor the called knows of it. (In Go: net/http/httptrace.)
+// A function, carried by a context, that is told what http_get and TestServer do. Neither
+// caller nor callee need know of it. (In Go: net/http/httptrace.)
 //
 // Four names: an HttpEvent is one step; an HttpTrace is a function that is told of steps;
 // http_trace is the key under which a context carries one; an HttpTracer calls the one that a
@@ -13,8 +13,8 @@
 
 #include "context.hpp"
 
-// HttpEvent is one step of a call or of a server. It is told on the thread that causes it. What it
-// refers to is valid until the HttpTrace returns.
+// HttpEvent is one step of a call or of a server. It is reported on the thread that causes it. What
+// it refers to is valid until the HttpTrace returns.
 struct HttpEvent {
     enum class Step {
         // Of http_get. The first is `call_started`. The last, unless it throws, is one of the last
@@ -27,7 +27,7 @@ struct HttpEvent {
         call_failed,
         call_aborted,  // it failed because its context is done; after `call_stopped`
 
-        // Of TestServer. A request that it refuses without a handler is no step.
+        // Of TestServer. A request that it refuses without a handler is not reported.
         listening,
         got_request,
         handler_stopped,   // its client's context is done: on the thread that cancels, and before

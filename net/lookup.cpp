@@ -98,7 +98,7 @@ void start(const std::shared_ptr<Question>& question) {
         question->answer = std::move(answer);
         question->answered.notify_all();
         --asking().threads;
-        asking().room.notify_one();
+        asking().room.notify_all();  // not one, which may have given up
     }).detach();
     ++asking().threads;
 }
@@ -114,14 +114,10 @@ Lookup lookup(const context::Context& ctx, const std::string& host) {
     const auto question = std::make_shared<Question>(host);
     std::unique_lock lock(asking().mutex);
     asking().room.wait(lock, ctx.done(), [] { return asking().threads < most_threads; });
-    if (const std::error_code err = ctx.err()) {
-        asking().room.notify_one();  // for a call that can use the room
-        return {{}, err.message()};
-    }
+    if (const std::error_code err = ctx.err()) return {{}, err.message()};
     try {
         start(question);
     } catch (const std::system_error& error) {
-        asking().room.notify_one();
         return failed(host, "could not start a thread: " + error.code().message());
     }
     question->answered.wait(lock, ctx.done(), [&] { return question->answer.has_value(); });

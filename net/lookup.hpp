@@ -8,7 +8,7 @@
 #include "context.hpp"
 
 // Lookup holds the addresses of a host as text, in the order in which to try them. If there are
-// none, `error` says why. If ctx was done before there was an answer, that is the message of
+// none, `error` says why. If ctx was done before there was an answer, `error` is the message of
 // ctx.err(). An address or localhost is answered even then.
 struct Lookup {
     std::vector<std::string> addresses;

@@ -16,8 +16,8 @@ private:
     const locale_t before_;
 };
 
-// PlainLocale is the "C" locale. Some versions of the library compare names as the locale does, and
-// in a Turkish one `I` is not the capital of `i`.
+// While a PlainLocale lives, its thread has the "C" locale. Some versions of the library compare
+// names as the locale does, and in a Turkish one `I` is not the capital of `i`.
 class PlainLocale : ThreadLocale {
 public:
     PlainLocale() : ThreadLocale(plain()) {}

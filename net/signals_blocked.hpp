@@ -6,15 +6,16 @@
 
 // While a SignalsBlocked lives, its thread blocks all signals but those of its own faults. A thread
 // started meanwhile inherits that: the signals are for the program's own handlers and its sigwait.
+// context.hpp has one of its own, because it needs no other file.
 class SignalsBlocked {
 public:
     SignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
+        sigset_t most;
+        ::sigfillset(&most);
         for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
-            ::sigdelset(&all, fault);
+            ::sigdelset(&most, fault);
         }
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+        ::pthread_sigmask(SIG_SETMASK, &most, &before_);
     }
     SignalsBlocked(const SignalsBlocked&) = delete;
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;

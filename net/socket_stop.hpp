@@ -63,7 +63,7 @@ private:
             reset(socket);
         } else if (errno == ENOTCONN) {
             if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
-            // It has begun to connect meanwhile.
+            // It has begun to connect meanwhile; or it is dead already, and this fails, too.
             if (::shutdown(socket, SHUT_RDWR) == 0) reset(socket);
         }
     }

@@ -171,7 +171,7 @@ public:
     // listen returns the port.
     int listen() {
         set_tcp_nodelay(true);
-        set_socket_options([](int) {});  // no other server can listen on the port
+        set_socket_options([](int) {});  // not the library's, which let others listen on the port
         const int port = bind_to_any_port(host);
         is_open_ = listener() >= 0;
         checked(port);
@@ -181,7 +181,8 @@ public:
         return port;
     }
 
-    int listener() const { return svr_sock_; }  // after close(), too: without it nothing is sent
+    // listener keeps its number after close(): without one the library sends no answers.
+    int listener() const { return svr_sock_; }
 
     void close() {
         if (std::exchange(is_open_, false)) ::close(listener());
@@ -363,7 +364,7 @@ void TestServer::Running::hand_over(std::unique_ptr<Connection> connection) {
 void TestServer::Running::watch_clients() {
     for (;;) {
         epoll_event event{};
-        if (::epoll_wait(clients.number(), &event, 1, -1) != 1) continue;  // a signal
+        if (::epoll_wait(clients.number(), &event, 1, -1) != 1) continue;  // EINTR
         const auto key = static_cast<std::int64_t>(event.data.u64);
         if (key == 0) return;
         std::shared_ptr<context::Cancellable> client;
@@ -410,8 +411,9 @@ void TestServer::Running::serve(Connection& connection) {
         connection.reset();
     }
     unwatch(clients, connection.number());
-    const std::lock_guard lock(mutex);
-    at_work.erase(key);
+    std::unique_lock lock(mutex);
+    const auto served = at_work.extract(key);
+    lock.unlock();  // what destroys the client's CancelFunc may run callbacks
 }
 
 void TestServer::Running::answer(Exchange& exchange, httplib::Response& response) const {

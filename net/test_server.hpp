@@ -20,8 +20,9 @@
 // goes away, or the server closes. When memory or descriptors run out, clients wait to be accepted,
 // or their connections are closed; the server goes on.
 //
-// All signals are blocked on the server's threads. A handler that starts a child process resets the
-// mask of the child. The process ignores SIGPIPE from now on: the library sees to that.
+// The server's threads take no signals but those of their own faults. A handler that starts a child
+// process resets the mask of the child. The process ignores SIGPIPE from now on: the library sees
+// to that.
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
@@ -52,9 +53,9 @@ public:
     const std::string& url() const { return url_; }
 
     // close cancels the contexts of the handlers, and waits for the handlers to return. It starts
-    // no further handler, and waits for no client: it sends as much of an answer as the system
-    // takes at once, then resets the connection; a stream ends where it is. Only one thread may
-    // call it, and neither a handler nor a callback. A second call does nothing.
+    // no further handler, and waits for no client: if the system does not take the rest of an
+    // answer at once, the connection is reset; a stream ends with a reset where it is. Only one
+    // thread may call it, and neither a handler nor a callback. A second call does nothing.
     void close();
 
 private:

@@ -18,7 +18,7 @@ struct ParsedUrl {
     std::string error;
 };
 
-// parse_url takes `text` apart. It takes what can be sent as it stands: letters outside ASCII and
+// parse_url takes `text` apart. It accepts what can be sent as it stands: letters outside ASCII and
 // spaces must be percent-encoded. A fragment is dropped; a user name or password is an error.
 ParsedUrl parse_url(std::string_view text);
 

@@ -409,6 +409,16 @@ TEST_CASE("a coding other than a single `chunked` is an error, not a success") {
     }
 }
 
+TEST_CASE("an answer that declares both a length and chunks is an error, not a success") {
+    const std::string coding = "Transfer-Encoding: chunked\r\n", length = "Content-Length: 13\r\n";
+    for (const std::string& both : {coding + length, length + coding}) {
+        const auto [_, error] =
+            answer_of("HTTP/1.1 200 OK\r\n" + both + "\r\n3\r\nabc\r\n0\r\n\r\n");
+        REQUIRE(error);
+        CHECK(error->reason == "both a Transfer-Encoding and a Content-Length");
+    }
+}
+
 TEST_CASE(
     "a header whose name is not a token is an error: another reader may find a length in it") {
     for (const std::string& header :

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "net/http_get.hpp"
+#include "net/http_trace.hpp"
 #include "tests/bounded.hpp"
 #include "tests/loopback.hpp"
 
@@ -441,6 +442,23 @@ TEST_CASE("a callback that blocks when its client has gone keeps no other reques
     called.wait();
     CHECK(is_answered(client_of(server, get)));
     answered.count_down();
+}
+
+TEST_CASE_FIXTURE(Bounded, "a callback on a client's context may call the server") {
+    std::optional<std::stop_callback<std::function<void()>>> on_done;
+    std::optional<TestServer> server;
+    std::atomic_flag called;
+    std::promise<std::string> second;
+    const HttpTrace trace = [&](const HttpEvent& event) {
+        if (event.step != HttpEvent::Step::got_request || called.test_and_set()) return;
+        on_done.emplace(event.ctx.done(), [&] {
+            second.set_value(http_get(context::background(), server->url()).response.body);
+        });
+    };
+    server.emplace(context::with_value(context::background(), http_trace, trace), answer_ok);
+    const Socket client = client_of(*server, get);  // it stays, so the server ends its context
+    CHECK(is_answered(client));
+    CHECK(second.get_future().get() == "ok");
 }
 
 TEST_CASE("a hundred clients that have sent half a request keep no other waiting, nor the close") {

@@ -23,7 +23,8 @@
 // keeps the first 1,000 steps.
 class Timeline {
 public:
-    // Actor is a lane; this is their order. A client is the thread that calls the server beside it.
+    // Each Actor has a lane; this is their order. A client is the thread that calls the server
+    // beside it.
     enum class Actor { fast_server, fast_client, main, slow_client, slow_server };
 
     using Clock = std::chrono::steady_clock;
