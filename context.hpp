@@ -41,8 +41,8 @@
 // Callbacks, which a std::stop_callback registers on done():
 // - A callback runs once, on the thread that cancels; for a deadline, on the timer thread. If the
 //   token is stopped already, it runs at once, in the constructor of its std::stop_callback.
-// - Before it runs, err() is set on all contexts that are done with this one. Then their tokens are
-//   stopped one by one, parents first, and the callbacks run one after the other.
+// - Before it runs, err() is set on its context and on all descendants of that. Then their tokens
+//   are stopped one by one, parents first, and the callbacks run one after the other.
 // - It must not throw. It should be quick: cancel() waits for it, and on the timer thread it delays
 //   all other deadlines. For slow work there is after_func.
 // - It may cancel, derive, read or drop any context, its own included: no lock of this header is
@@ -54,7 +54,7 @@
 //
 // When a cancel and a deadline meet, the first one gives the reason, and that stays.
 //
-// Two contexts merge, or a std::jthread's token joins in, with a callback that cancels:
+// To merge two contexts, or to add a std::jthread's token, register a callback that cancels:
 //
 //     auto [ctx, cancel] = context::with_cancel(parent);
 //     const std::stop_callback also(other.done(), std::ref(cancel));
@@ -70,8 +70,11 @@
 // Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
 // after_func. Each starts at its first use. It takes no signals but those of its own faults. exit()
 // waits for what runs on them, the helper first, and joins them. Only then does it destroy statics
-// that are older than both. After that no thread watches deadlines: wait(), sleep_for() and a
-// derivation notice one, and run its callbacks themselves.
+// that are older than both. After that no thread watches deadlines: wait() and sleep_for() notice
+// one, as do with_timeout and with_deadline, and run its callbacks themselves.
+//
+// Not as in Go: cancel() waits for the callbacks that it runs; the functions of after_func run one
+// after the other; a key is known by its address; a cause is a std::error_code.
 //
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
@@ -270,8 +273,8 @@ std::error_code wait(const Context& ctx);
 
 // sleep_for blocks for `d` or until ctx is done: Go's `select` on time.After and ctx.Done(). It
 // returns ctx.err() if the context aborted it, an empty code if it slept to the end. So
-// `if (sleep_for(ctx, d))` is true for an aborted sleep. If ctx is done already, or its deadline is
-// not after the end of the sleep, it always is. See examples/worker.cpp.
+// `if (sleep_for(ctx, d))` is true for an aborted sleep. It is aborted, too, if ctx is done
+// already, or if its deadline is not after the end of the sleep. See examples/worker.cpp.
 //
 // wait and sleep_for return at the deadline of ctx, or a millisecond later, even while a callback
 // holds up the timer thread. Then err() is set, but done() is stopped only when the timer thread is
@@ -289,7 +292,8 @@ template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
 // Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value. A
-// deadline that is not in force is not shown, nor a with_cancel of a context that was done.
+// deadline that has passed, never comes or is later than the parent's prints as with_cancel; a
+// with_cancel of a context that was done is not shown.
 std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
 }  // namespace context
@@ -300,14 +304,14 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // ---------------------------------------------------------------------------------------------
 // Internals. Nothing below is for callers.
 //
-// The tree. Every derivation makes one Node, which holds its parent alive. The nodes that can be
-// done (CancelNode) are also linked downwards, each into a list of the nearest CancelNode above it,
-// so that a cancel finds them; other nodes are only passed through.
+// The tree. A derivation makes a Node, which holds its parent alive; so does after_func. Those that
+// can be done (CancelNode) are also linked downwards, each into a list of the nearest CancelNode
+// above it, so that a cancel finds them; other nodes are only passed through.
 //
 // Locks. Each CancelNode has one, which guards its reason, its token and the list of its children.
-// A thread that holds one takes only locks below it, and calls nothing. A cancel holds the lock of
-// a node until all below that are done. So a node that is done and not locked has no live
-// descendant.
+// A thread that holds one takes only locks below it, and runs no code of a caller. A cancel holds
+// the lock of a node until all below that are done. So a node that is done and not locked has no
+// live descendant.
 //
 // Lifetimes. A node in a list is live, or a thread that has a reference to it is marking it. A node
 // among the timers is one whose CancelFunc has not been called. So a node that is found in either,
@@ -398,8 +402,8 @@ struct NeverDoneNode final : Node {
     const char* const how;
 };
 
-// Lock is a mutex of one byte. Most that is done under it takes less time than to put a thread to
-// sleep and wake it: so lock tries for a while. Then it sleeps, since a large tree takes long.
+// Lock is a mutex of one byte. Most of what is done under it takes less time than to put a thread
+// to sleep and wake it: so lock tries for a while. Then it sleeps, since a large tree takes long.
 class Lock {
 public:
     bool is_locked() const noexcept { return state_.load(std::memory_order_acquire) != unlocked; }
@@ -407,19 +411,19 @@ public:
         for (int tries = 0; tries < 100; ++tries) {
             if (!is_locked() && change(unlocked, locked, std::memory_order_acquire)) return;
         }
-        while (state_.exchange(awaited, std::memory_order_acquire) != unlocked) {
-            state_.wait(awaited, std::memory_order_relaxed);
+        while (state_.exchange(contended, std::memory_order_acquire) != unlocked) {
+            state_.wait(contended, std::memory_order_relaxed);
         }
     }
 
     // try_unlock fails if another thread may sleep in lock().
     bool try_unlock() noexcept { return change(locked, unlocked, std::memory_order_release); }
     void unlock() noexcept {
-        if (state_.exchange(unlocked) == awaited) state_.notify_one();
+        if (state_.exchange(unlocked) == contended) state_.notify_one();
     }
 
 private:
-    enum State : std::uint8_t { unlocked, locked, awaited };
+    enum State : std::uint8_t { unlocked, locked, contended };
     bool change(State from, State to, std::memory_order order) noexcept {
         return state_.compare_exchange_strong(from, to, order, std::memory_order_relaxed);
     }
@@ -435,18 +439,18 @@ struct CancelNode : Node {
           deadline(done_at.value_or(time_point::max())) {}
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
-    bool are_all_done() const noexcept { return is_done() && !lock.is_locked(); }  // below it, too
+    bool is_subtree_done() const noexcept { return is_done() && !lock.is_locked(); }
     CancelNode* above() const noexcept { return parent ? parent->cancel_node : nullptr; }
 
     const std::stop_token& done() {
-        if (is_awaited.load(std::memory_order_acquire)) return token;
+        if (has_listener.load(std::memory_order_acquire)) return token;
         std::stop_source fresh;  // allocates, so before the lock
         const std::lock_guard guard(lock);
-        if (!is_awaited.load(std::memory_order_relaxed)) {
+        if (!has_listener.load(std::memory_order_relaxed)) {
             if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
             source = std::move(fresh);
             token = source.get_token();
-            is_awaited.store(true, std::memory_order_release);
+            has_listener.store(true, std::memory_order_release);
         }
         return token;
     }
@@ -459,9 +463,9 @@ struct CancelNode : Node {
         if (!to->is_done()) {
             const std::lock_guard guard(to->lock);
             if (!to->is_done()) {
-                here = &to->children;
-                next = std::exchange(*here, this);
-                if (next) next->here = &next;
+                here = &to->first_child;
+                next_sibling = std::exchange(*here, this);
+                if (next_sibling) next_sibling->here = &next_sibling;
                 return true;
             }
         }
@@ -477,45 +481,46 @@ struct CancelNode : Node {
         if (!from) return;
         const std::lock_guard guard(from->lock);
         if (from->is_done()) return;
-        *here = next;
-        if (next) next->here = here;
+        *here = next_sibling;
+        if (next_sibling) next_sibling->here = here;
     }
 
     // lock_and_mark gives this node its reason and returns true, with the lock held. It returns
-    // false if the node has one already; then all below it are done, too. A DeadlineNode keeps
-    // its own cause at any deadline: those of its ancestors are no earlier.
-    bool lock_and_mark(errc why, std::error_code because) noexcept {
+    // false if the node has one already; then all below it are done, too. A child stays alive here:
+    // another thread that marks it waits in unlink for the lock of its parent, which is ours. A
+    // DeadlineNode keeps its own cause at any deadline: those of its ancestors are no earlier.
+    bool lock_and_mark(errc err, std::error_code why) noexcept {
         lock.lock();
         if (is_done()) {
             lock.unlock();
             return false;
         }
-        if (why != errc::deadline_exceeded || !timed()) cause = because;
-        reason.store(static_cast<std::uint8_t>(why), std::memory_order_release);
+        if (err != errc::deadline_exceeded || !as_deadline()) cause = why;
+        reason.store(static_cast<std::uint8_t>(err), std::memory_order_release);
         return true;
     }
 
     // mark_all makes this node done, and all below it. It goes down to each child and comes back up
     // when all below that are done: so it holds the locks of the nodes on its way, and of no
     // others. Only then does this node leave its parent's list: a cancel from above meets it there
-    // and waits for its lock. It returns the nodes to wake, each with a reference, linked by
-    // `children`, parents before children.
+    // and waits for its lock. It returns the nodes to wake, each with a reference, parents
+    // before children.
     //
     // A descendant may be gone as soon as its lock is free, and unlock() must not touch it then. So
     // a node on whose lock a thread may sleep is returned, too, with a reference.
-    CancelNode* mark_all(errc why, std::error_code because = {}) noexcept {
-        if (are_all_done() || !lock_and_mark(why, because)) return nullptr;
+    CancelNode* mark_all(errc err, std::error_code why = {}) noexcept {
+        if (is_subtree_done() || !lock_and_mark(err, why)) return nullptr;
         CancelNode* to_wake = nullptr;
         for (CancelNode* node = this; node;) {
-            if (CancelNode* const child = node->children) {
-                node->children = child->next;
-                if (child->lock_and_mark(why, node->cause)) node = child;
+            if (CancelNode* const child = node->first_child) {
+                node->first_child = child->next_sibling;
+                if (child->lock_and_mark(err, node->cause)) node = child;
                 continue;
             }
             CancelNode* const up = node == this ? nullptr : node->above();
-            if (node->is_awaited.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
+            if (node->has_listener.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
                 node->refs.fetch_add(1, std::memory_order_relaxed);
-                node->children = std::exchange(to_wake, node);
+                node->next_to_wake = std::exchange(to_wake, node);
                 node->lock.unlock();
             }
             node = up;
@@ -528,33 +533,36 @@ struct CancelNode : Node {
         while (to_wake) {
             const Ref node{to_wake};
             to_wake->wake();
-            to_wake = to_wake->children;
+            to_wake = to_wake->next_to_wake;
         }
     }
-    void cancel(errc why, std::error_code because = {}) noexcept {
-        wake_all(mark_all(why, because));
-    }
-    virtual DeadlineNode* timed() noexcept { return nullptr; }
+    void cancel(errc err, std::error_code why = {}) noexcept { wake_all(mark_all(err, why)); }
+    virtual DeadlineNode* as_deadline() noexcept { return nullptr; }
     virtual void wake() noexcept {
-        if (is_awaited.load(std::memory_order_acquire)) source.request_stop();
+        if (has_listener.load(std::memory_order_acquire)) source.request_stop();
     }
     void print(std::ostream& out) const override { out << ".with_cancel"; }
 
     Lock lock;
-    std::atomic<bool> is_awaited{false};  // wake() has somebody to wake; publishes the token
-    std::atomic<std::uint8_t> reason{0};  // an errc; 0 while live; publishes `cause`
-    const bool has_deadline;              // of its own or of an ancestor
-    const time_point deadline;            // time_point::max() if there is none
-    std::error_code cause;                // while live, that for a deadline of its own
+    std::atomic<bool> has_listener{false};  // wake() has somebody to wake; publishes the token
+    std::atomic<std::uint8_t> reason{0};    // an errc; 0 while live; publishes `cause`
+    const bool has_deadline;                // of its own or of an ancestor
+    const time_point deadline;              // time_point::max() if there is none
+    std::error_code cause;                  // while live, that for a deadline of its own
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
-    // The first child; of a node that is done, the next one in the list of those to wake.
-    CancelNode* children = nullptr;
+    union {
+        CancelNode* first_child = nullptr;
+        CancelNode* next_to_wake;  // once this node is done: see mark_all
+    };
 
     // The place among the siblings, guarded by the lock of the node above: `here` is the pointer
-    // that leads to this node. In a node that is done and unlinked, a CallNode uses `next`.
-    CancelNode* next = nullptr;
+    // that leads to this node.
+    union {
+        CancelNode* next_sibling = nullptr;
+        CancelNode* next_call;  // of a CallNode that is done: see Helper
+    };
     CancelNode** here = nullptr;
 };
 
@@ -566,7 +574,7 @@ struct DeadlineNode final : CancelNode {
         : CancelNode(std::move(parent_ref), done_at) {
         cause = why;
     }
-    DeadlineNode* timed() noexcept override { return this; }
+    DeadlineNode* as_deadline() noexcept override { return this; }
     void print(std::ostream& out) const override { out << ".with_deadline"; }
 
     // The place in the heap of `shard`, guarded by its mutex: `back` is the previous sibling, for
@@ -580,7 +588,7 @@ struct DeadlineNode final : CancelNode {
 // TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
 // deadlines do not meet on one: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) whose
 // links lie in its elements. To add allocates nothing and takes constant time, to remove amortized
-// logarithmic time. Both touch next to nothing where, as usual, a later deadline comes and goes.
+// logarithmic time. In the usual case, a later deadline that is cancelled, both write a few links.
 struct alignas(64) TimerShard {
     void add(DeadlineNode& t) noexcept {
         const std::lock_guard guard(mutex);
@@ -736,9 +744,9 @@ public:
     void wake_later(CancelNode* list) noexcept {
         if (!list) return;
         CancelNode* last = list;
-        while (last->children) last = last->children;
+        while (last->next_to_wake) last = last->next_to_wake;
         if (std::unique_lock lock(mutex_); !has_no_thread()) {
-            last->children = std::exchange(to_wake_, list);
+            last->next_to_wake = std::exchange(to_wake_, list);
             wake_.notify_one();
             return;
         }
@@ -788,7 +796,7 @@ private:
 // reference to itself. Only the first to claim it, which calls or withdraws it, uses the function.
 struct CallNode : CancelNode {
     explicit CallNode(Ref parent_ref) noexcept : CancelNode(std::move(parent_ref), std::nullopt) {
-        is_awaited = true;
+        has_listener = true;
     }
     void wake() noexcept override;
     virtual void drop() noexcept = 0;
@@ -819,9 +827,9 @@ public:
 
     void push(CallNode& call) noexcept {
         const std::lock_guard lock(mutex_);
-        call.next = nullptr;
+        call.next_call = nullptr;
         *end_ = &call;
-        end_ = &call.next;
+        end_ = &call.next_call;
         wake_.notify_one();
     }
 
@@ -839,12 +847,12 @@ private:
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return stopping_ || first_; });
         if (stopping_) return Ref{};
-        CancelNode* const popped = std::exchange(first_, first_->next);
+        CancelNode* const popped = std::exchange(first_, first_->next_call);
         if (!first_) end_ = &first_;
         return Ref{popped};
     }
 
-    CancelNode* first_ = nullptr;  // linked by `next`
+    CancelNode* first_ = nullptr;
     CancelNode** end_ = &first_;
 };
 
@@ -852,7 +860,8 @@ private:
 template <class S>
 inline std::atomic<S*> started{nullptr};
 
-// wake gives the helper the reference of the node to itself. If it was withdrawn, it is dropped.
+// wake hands the node's reference to itself to the helper, or drops it if the function is
+// withdrawn.
 inline void CallNode::wake() noexcept {
     if (is_claimed) {
         const Ref last{this};
@@ -933,7 +942,7 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
 inline void notice_deadline(const Context& ctx) {
     if (ctx.err()) return;
     CancelNode* node = Access::cancel_node(ctx);
-    while (!node->timed()) node = node->above();
+    while (!node->as_deadline()) node = node->above();
     running<Timers>().wake_later(node->mark_all(errc::deadline_exceeded));
 }
 
@@ -944,7 +953,7 @@ inline Cancellable derive_until(const Context& parent, time_point deadline, time
     if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
         Timers& timers = running<Timers>();
         Cancellable derived = Access::derive<DeadlineNode>(parent, deadline, why);
-        timers.add(*Access::cancel_node(derived.ctx)->timed());
+        timers.add(*Access::cancel_node(derived.ctx)->as_deadline());
         return derived;
     }
     if (!own && *inherited <= now) notice_deadline(parent);
@@ -1019,8 +1028,8 @@ inline std::stop_token Context::done() const&& { return done(); }
 
 inline std::error_code Context::err() const noexcept {
     const detail::CancelNode* const node = detail::Access::cancel_node(*this);
-    const int why = node ? node->reason.load(std::memory_order_acquire) : 0;
-    return why ? make_error_code(static_cast<errc>(why)) : std::error_code{};
+    const int reason = node ? node->reason.load(std::memory_order_acquire) : 0;
+    return reason ? make_error_code(static_cast<errc>(reason)) : std::error_code{};
 }
 
 inline std::optional<time_point> Context::deadline() const noexcept {
@@ -1045,7 +1054,7 @@ inline CancelFunc& CancelFunc::operator=(CancelFunc&& other) noexcept {
 inline void CancelFunc::operator()(std::error_code why) const noexcept {
     if (!node_) return;
     detail::CancelNode& node = *node_->cancel_node;
-    if (detail::DeadlineNode* const timed = node.timed()) timed->shard->remove(*timed);
+    if (detail::DeadlineNode* const timed = node.as_deadline()) timed->shard->remove(*timed);
     node.cancel(errc::canceled, why);
 }
 
@@ -1066,7 +1075,8 @@ inline Context todo() noexcept {
 
 inline Cancellable with_cancel(const Context& parent) {
     const detail::CancelNode* const above = detail::Access::cancel_node(parent);
-    if (above && above->are_all_done()) return {parent, {}};  // there is nothing to cancel
+    if (above && above->is_subtree_done())
+        return {parent, {}};  // nothing to cancel, or to wait for
     return detail::Access::derive<detail::CancelNode>(parent, parent.deadline());
 }
 
