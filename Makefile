@@ -42,10 +42,11 @@ build: $(PROGRAM)  ## build ./context_cancel (what plain `make` does)
 $(PROGRAM): $(call objects,main.cpp $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-# Any source becomes an object in this way; the compiler writes down the headers that it read.
+# Any source becomes an object in this way. The compiler writes down the headers that it read, those of
+# the libraries, too: an upgrade rebuilds what it touches.
 $(BUILD)/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -MMD -MP -c $< -o $@
+	$(COMPILE) -MD -MP -c $< -o $@
 
 -include $(wildcard $(addprefix $(BUILD)/,*.d */*.d */*/*.d */*/*/*.d))
 
@@ -58,13 +59,13 @@ run-cancel: $(PROGRAM)  ## the fast server's error aborts the slow call
 run-trace: $(PROGRAM)  ## the same, and a picture of what happened
 	$(RUN) true --trace
 
-# Even with -j, the run-* goals run one by one: each waits for the goal before it.
+# Even with -j, the run-* goals run one by one: `make run-a run-b run-c` adds run-b:|run-a run-c:|run-b.
 RUNS := $(filter run-%,$(MAKECMDGOALS))
 $(foreach rule,$(join $(addsuffix :|,$(wordlist 2,99,$(RUNS))),$(filter-out $(lastword $(RUNS)),$(RUNS))),$(eval $(rule)))
 
 # --- What the build needs -------------------------------------------------------------------------
-# The file changes with the compiler and the flags. Before it is written, whatever is missing is
-# named in one line, with the remedy.
+# $(BUILD)/flags holds the compiler and its flags, and changes with them. Before it is written, whatever
+# is missing is named in one line, with the remedy.
 
 # What the oldest compilers lack: g++ 10 has no <syncstream>; clang++ before 16 does not capture a
 # structured binding, and libc++ has <stop_token> only with -fexperimental-library.
@@ -77,6 +78,7 @@ int main() { auto [a, b] = std::pair(1, 2); std::jthread([&] { b = a; }); std::o
 endef
 export COMPILER_PROBE
 has = printf '\#if !__has_include(<%s>)\n\#error\n\#endif\n' $(1) | $(COMPILE) -E -x c++ - >/dev/null 2>&1
+need_tool = command -v $(1) >/dev/null || { echo "$(1) is missing: apt-get install $(1)" >&2; exit 1; }
 need = $(call has,$(1)) || { echo "$(1) is missing: apt-get install $(2)" >&2; exit 1; }
 
 $(BUILD)/flags: FORCE
@@ -98,6 +100,7 @@ FORCE:
 TEST_SOURCES := $(wildcard tests/*.cpp)
 TESTS := $(BUILD)/tests/run
 TEST_PROGRAMS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/programs/*.cpp))
+# Programs with net/; they end up beside those with context.hpp alone, where the tests look for both.
 FAULT_PROGRAMS := $(patsubst tests/faults/%.cpp,$(BUILD)/tests/programs/%,$(wildcard tests/faults/*.cpp))
 STANDALONE := $(addprefix $(BUILD)/tests/standalone/,c++20 c++23 c++20-bare)
 LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.cpp))
@@ -164,8 +167,8 @@ docs-check: $(PROGRAM)  ## check what the texts quote, show and name
 	@tests/docs/check tests/docs/wrong.md | diff tests/docs/wrong.txt -
 	@tests/docs/check $(wildcard *.md docs/*.md */README.md */*/README.md)
 
-include examples/examples.mk tests/stress/stress.mk tests/fuzz/fuzz.mk bench/bench.mk
-include $(wildcard tests/model/model.mk tests/compatibility/compatibility.mk)
+include examples/examples.mk bench/bench.mk
+include $(addprefix tests/,stress/stress.mk fuzz/fuzz.mk model/model.mk compatibility/compatibility.mk)
 
 # --- Maintain -------------------------------------------------------------------------------------
 
@@ -183,10 +186,11 @@ format:  ## format all sources
 	$(CLANG_FORMAT) -i $(ALL_SOURCES)
 
 format-check:  ## fail if a source is not formatted
-	@command -v $(CLANG_FORMAT) >/dev/null || { echo "$(CLANG_FORMAT) is missing: apt-get install $(CLANG_FORMAT)" >&2; exit 1; }
+	@$(call need_tool,$(CLANG_FORMAT))
 	@$(CLANG_FORMAT) --dry-run --Werror $(ALL_SOURCES)
 
 tidy: $(BUILD)/flags  ## look for faults with clang-tidy
+	@$(call need_tool,$(CLANG_TIDY))
 	@printf '%s\n' main.cpp $(LIBRARY_SOURCES) | \
 		xargs -P $$(nproc) -I {} $(CLANG_TIDY) --quiet {} -- -std=c++20 -I. $(HTTPLIB_CFLAGS)
 

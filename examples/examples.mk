@@ -36,12 +36,12 @@ exercise-N:  ## check your solution of an exercise (see examples/exercises/READM
 	@echo 'exercise-N is one of: $(EXERCISE_GOALS)'
 
 $(SOLUTIONS:=.cpp): $(BUILD)/examples/exercises/solutions/%.cpp: $(addprefix examples/exercises/%,.cpp .diff)
-	@command -v patch >/dev/null || { echo "patch is missing: apt-get install patch" >&2; exit 1; }
+	@$(call need_tool,patch)
 	@mkdir -p $(@D)
 	@patch --quiet --fuzz=0 --reject-file=- --output=$@ $^
 
 $(SOLUTIONS:=.o): %.o: %.cpp $(BUILD)/flags
-	$(COMPILE) -MMD -MP -c $< -o $@
+	$(COMPILE) -MD -MP -c $< -o $@
 
 -include $(SOLUTIONS:=.d)
 
