@@ -15,7 +15,7 @@ static std::osyncstream out() { return std::osyncstream(std::cout); }
 // call that fails cancels it, and that aborts the other call, unless it has returned already.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
-    auto [ctx, cancel] = context::with_cancel(parent);  // cancels when destroyed (Go: defer)
+    auto [ctx, cancel] = context::with_cancel(parent);  // cancel's destructor cancels (Go: defer)
     {
         std::jthread slow([&] {
             const auto err = call_server(ctx, "slow", slow_url);

@@ -22,7 +22,7 @@
 // returns, ask the context first: an aborted call may look like a success.
 //
 //     const std::stop_callback wake(ctx.done(), [&] { ::shutdown(socket, SHUT_RDWR); });
-//     const ssize_t size = ::read(socket, data, most);
+//     const ssize_t size = ::read(socket, data, sizeof data);
 //     if (const std::error_code err = ctx.err()) return err;
 //
 // The wake-up must be remembered, since the callback may run just before the call blocks. A socket

@@ -5,7 +5,7 @@
 using namespace std::chrono_literals;
 
 static void work(const context::Context& ctx) {  // the side that is aborted
-    while (!context::sleep_for(ctx, 400ms)) std::cout << "working" << std::endl;  // twice
+    while (!context::sleep_for(ctx, 400ms)) std::cout << "working" << std::endl;  // prints it twice
     std::cout << "aborted: " << ctx.err().message() << std::endl;  // "context canceled"
 }
 
