@@ -110,7 +110,7 @@ public:
     explicit Ref(Node* adopted = nullptr) noexcept : node_(adopted) {}
     Ref(const Ref& other) noexcept;
     Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    Ref& operator=(Ref other) noexcept;
+    Ref& operator=(Ref other) noexcept { return std::swap(node_, other.node_), *this; }
     ~Ref();
     Node* get() const noexcept { return node_; }
     Node* operator->() const noexcept { return node_; }
@@ -363,11 +363,6 @@ struct Node {
 
 inline Ref::Ref(const Ref& other) noexcept : node_(other.node_) {
     if (node_) node_->refs.fetch_add(1, std::memory_order_relaxed);
-}
-
-inline Ref& Ref::operator=(Ref other) noexcept {
-    std::swap(node_, other.node_);
-    return *this;
 }
 
 // A sole owner need not count down, which saves an atomic read-modify-write. The last reference
