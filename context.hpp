@@ -858,11 +858,8 @@ inline std::atomic<S*> started{nullptr};
 // wake hands the node's reference to itself to the helper, or drops it if the function is
 // withdrawn.
 inline void CallNode::wake() noexcept {
-    if (is_claimed) {
-        const Ref last{this};
-    } else {
-        started<Helper>.load()->push(*this);
-    }
+    if (!is_claimed) return started<Helper>.load()->push(*this);
+    const Ref last{this};
 }
 
 // stop_services runs at exit. The helper is first: its function may wait for a callback of a
