@@ -637,8 +637,7 @@ struct alignas(64) TimerShard {
         DeadlineNode* pairs = nullptr;
         while (first) {
             DeadlineNode* const a = take(first);
-            DeadlineNode* const b = first ? take(first) : nullptr;
-            DeadlineNode* const pair = merge(a, b);
+            DeadlineNode* const pair = merge(a, first ? take(first) : nullptr);
             pair->sibling = std::exchange(pairs, pair);
         }
         DeadlineNode* whole = nullptr;
@@ -775,10 +774,9 @@ private:
     }
 
     time_point earliest() const noexcept {
-        time_point earliest = time_point::max();
-        for (const TimerShard& shard : shards_)
-            earliest = std::min(earliest, shard.earliest.load());
-        return earliest;
+        time_point first = time_point::max();
+        for (const TimerShard& shard : shards_) first = std::min(first, shard.earliest.load());
+        return first;
     }
 
     std::array<TimerShard, 16> shards_;
