@@ -694,10 +694,11 @@ public:
     }
 
 protected:
-    template <class Work>
-    void start(Work work) {
+    ~Service() = default;
+    virtual void run() noexcept = 0;
+    void start() {
         [[maybe_unused]] const SignalsBlocked blocked;
-        thread_ = std::thread(std::move(work));
+        thread_ = std::thread([this] { run(); });
     }
 
     // The thread has been stopped, or this is the child of a fork().
@@ -713,11 +714,9 @@ private:
 };
 
 // Timers serves all deadlines. Its thread sleeps until the earliest.
-class Timers : public Service {
+class Timers final : public Service {
 public:
-    Timers() {
-        start([this] { run(); });
-    }
+    Timers() { start(); }
 
     // add writes `earliest` and then reads `wakes_at_`; run writes `wakes_at_` and then reads
     // `earliest`. In the one order of seq_cst one of them sees what the other has written. So
@@ -750,7 +749,7 @@ public:
 private:
     // Each round takes what has expired when it begins, so that callbacks which keep making
     // deadlines cannot keep the thread from the other shards.
-    void run() noexcept {
+    void run() noexcept override {
         for (;;) {
             const time_point now = std::chrono::steady_clock::now();
             for (TimerShard& shard : shards_) {
@@ -812,11 +811,9 @@ struct Call final : CallNode {
 };
 
 // Helper runs the functions of after_func on one thread, in the order in which they come.
-class Helper : public Service {
+class Helper final : public Service {
 public:
-    Helper() {
-        start([this] { run(); });
-    }
+    Helper() { start(); }
 
     void push(CallNode& call) noexcept {
         const std::lock_guard lock(mutex_);
@@ -828,7 +825,7 @@ public:
 
 private:
     // A round ends by dropping its reference, without the lock: that may destroy values.
-    void run() noexcept {
+    void run() noexcept override {
         while (const Ref handed_over = pop()) {
             auto& call = static_cast<CallNode&>(*handed_over->cancel_node);
             if (call.claim()) call.run();
