@@ -348,6 +348,8 @@ T& no_destructor() noexcept {
 }
 
 struct CancelNode;
+struct DeadlineNode;
+struct TimerShard;
 
 struct Node {
     Node(Ref parent_ref, CancelNode* nearest, const void* value_key) noexcept
@@ -424,8 +426,6 @@ private:
     }
     std::atomic<State> state_{unlocked};
 };
-
-struct DeadlineNode;
 
 struct CancelNode : Node {
     CancelNode(Ref parent_ref, std::optional<time_point> done_at) noexcept
@@ -560,8 +560,6 @@ struct CancelNode : Node {
     };
     CancelNode** here = nullptr;
 };
-
-struct TimerShard;
 
 // DeadlineNode is a CancelNode with a deadline of its own, which is no later than those above.
 struct DeadlineNode final : CancelNode {
