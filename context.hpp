@@ -676,8 +676,7 @@ inline long this_process() noexcept { return 0; }
 struct SignalsBlocked {};
 #endif
 
-// Service is a thread that works for the whole process. It starts at the first use and is joined at
-// exit; the object is never destroyed.
+// Service is a thread of the process: started at the first use, joined at exit, never destroyed.
 class Service {
 public:
     // A callback that calls exit() is on the thread itself, which is not joined then.
@@ -922,8 +921,7 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
-// notice_deadline marks ctx, whose deadline has passed, if the timer thread is late. It leaves the
-// callbacks to that thread.
+// notice_deadline marks ctx, whose deadline has passed. It leaves callbacks to the timer thread.
 inline void notice_deadline(const Context& ctx) {
     if (ctx.err()) return;
     CancelNode* node = Access::cancel_node(ctx);
