@@ -132,11 +132,11 @@ void at_once(std::initializer_list<Work> threads, time_point t = {}) {
     go_on();
 }
 
-// explore ends the process at the first violation.
+// explore gives each run a new argument, and ends the process at the first violation.
 void explore(const char* promise, auto scenario) {
     std::printf("%-68s", promise);
     choices.reserve(max_steps), steps.reserve(max_steps), at_exit.reserve(max_steps);
-    fibers.reserve(max_fibers), options.reserve(max_fibers);  // or a run overwrites what they hold
+    fibers.reserve(max_fibers), options.reserve(max_fibers);  // or they would take it from a run
     ::getcontext(&scenario_fiber.context);
     const auto [runs_before, used_before] = std::pair(runs, used);
     do {
