@@ -309,9 +309,8 @@ struct std::is_error_code_enum<context::errc> : std::true_type {};
 // above it, so that a cancel finds them; other nodes are only passed through.
 //
 // Locks. Each CancelNode has one, which guards its reason, its token and the list of its children.
-// A thread that holds one takes only locks below it, and runs no code of a caller. A cancel holds
-// the lock of a node until all below that are done. So a node that is done and not locked has no
-// live descendant.
+// A thread that holds one takes only locks below it, and runs no code of callers. A cancel holds a
+// node's lock until all below it are done: one that is done and not locked has no live descendant.
 //
 // Lifetimes. A node in a list is live, or a thread that has a reference to it is marking it. A node
 // among the timers is one whose CancelFunc has not been called. So a node that is found in either,
@@ -428,10 +427,11 @@ private:
 };
 
 struct CancelNode : Node {
-    CancelNode(Ref parent_ref, std::optional<time_point> done_at) noexcept
+    CancelNode(Ref parent_ref, std::optional<time_point> done_at, std::error_code why = {}) noexcept
         : Node(std::move(parent_ref), this, nullptr),
           has_deadline(done_at.has_value()),
-          deadline(done_at.value_or(time_point::max())) {}
+          deadline(done_at.value_or(time_point::max())),
+          cause(why) {}
 
     bool is_done() const noexcept { return reason.load(std::memory_order_acquire) != 0; }
     bool is_subtree_done() const noexcept { return is_done() && !lock.is_locked(); }
@@ -551,9 +551,7 @@ struct CancelNode : Node {
         CancelNode* first_child = nullptr;
         CancelNode* next_to_wake;  // once this node is done: see mark_all
     };
-
-    // The place among the siblings, guarded by the lock of the node above: `here` is the pointer
-    // that leads to this node.
+    // Guarded by the lock of the node above; `here` is the pointer that leads to this node.
     union {
         CancelNode* next_sibling = nullptr;
         CancelNode* next_call;  // of a CallNode that is done: see Helper
@@ -563,15 +561,12 @@ struct CancelNode : Node {
 
 // DeadlineNode is a CancelNode with a deadline of its own, which is no later than those above.
 struct DeadlineNode final : CancelNode {
-    DeadlineNode(Ref parent_ref, time_point done_at, std::error_code why) noexcept
-        : CancelNode(std::move(parent_ref), done_at) {
-        cause = why;
-    }
+    using CancelNode::CancelNode;
     DeadlineNode* as_deadline() noexcept override { return this; }
     void print(std::ostream& out) const override { out << ".with_deadline"; }
 
-    // The place in the heap of `shard`, guarded by its mutex: `back` is the previous sibling, for
-    // the first child the parent.
+    // Guarded by the mutex of `shard`; `back` is the previous sibling, or for a first child the
+    // parent.
     TimerShard* shard = nullptr;
     DeadlineNode* child = nullptr;
     DeadlineNode* sibling = nullptr;
@@ -847,8 +842,7 @@ private:
 template <class S>
 inline std::atomic<S*> started{nullptr};
 
-// wake hands the node's reference to itself to the helper, or drops it if the function is
-// withdrawn.
+// wake hands its reference to itself to the helper, or drops it if the function was withdrawn.
 inline void CallNode::wake() noexcept {
     if (!is_claimed) return started<Helper>.load()->push(*this);
     const Ref last{this};
@@ -1058,8 +1052,7 @@ inline Context todo() noexcept {
 
 inline Cancellable with_cancel(const Context& parent) {
     const detail::CancelNode* const above = detail::Access::cancel_node(parent);
-    if (above && above->is_subtree_done())
-        return {parent, {}};  // nothing to cancel, or to wait for
+    if (above && above->is_subtree_done()) return {parent, {}};  // no cancel would do anything
     return detail::Access::derive<detail::CancelNode>(parent, parent.deadline());
 }
 
