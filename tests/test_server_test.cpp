@@ -400,8 +400,8 @@ TEST_CASE("of clients that come and go, exactly those that go cancel their handl
                 if (!heard && !stays) ++unheard;
                 answer_ok(ctx, request, res);
             });
-        std::vector<std::jthread> clients;
         std::atomic<std::size_t> next{0};
+        std::vector<std::jthread> clients;
         for (unsigned c = 0; c < 8; ++c) {
             clients.emplace_back([&, c] {
                 std::minstd_rand random(seed + c);
