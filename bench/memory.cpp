@@ -1,5 +1,5 @@
-// Bytes of heap, and allocations, for each live context below a live parent: bench/go/memory does the
-// same in Go. The handles lie in vectors that are there before.
+// Bytes of heap, and allocations, for each live context below a live parent: bench/go/memory does
+// the same in Go. The handles lie in vectors that are there before.
 
 #include <malloc.h>
 

@@ -40,8 +40,7 @@ constexpr char service = '*';  // the name of a thread of the header, which need
 constexpr std::size_t max_fibers = 8, max_steps = 1000;
 std::array<std::array<char, 64 * 1024>, max_fibers> stacks;
 std::vector<Fiber> fibers;
-Fiber scenario_fiber{};  // the real thread
-Fiber* current = &scenario_fiber;
+Fiber scenario_fiber{}, *current = &scenario_fiber;  // the former runs on the real thread
 
 int runs, preemptions, bound;  // so far; in this run; in this run at most
 time_point now;
@@ -237,6 +236,7 @@ struct thread {
 };
 namespace this_thread {
 inline const Fiber* get_id() { return current; }
+inline void yield() {}
 }  // namespace this_thread
 
 // The real stop_callback, except that its destructor waits for a callback that another fiber runs.
@@ -264,11 +264,11 @@ struct steady_clock : ::std::chrono::steady_clock {
 // It always is, so that each run makes the object anew. The guard is negative meanwhile.
 extern "C" int __cxa_guard_acquire(long long* guard) {
     while (*guard < 0) model::sleep_on(guard);
-    if (*guard == model::runs * 256) return 0;
+    if (*guard == 256ll * model::runs) return 0;
     *guard = -256;
     return 1;
 }
 extern "C" void __cxa_guard_release(long long* guard) {
-    *guard = model::runs * 256;
+    *guard = 256ll * model::runs;
     model::wake_all(guard);
 }
