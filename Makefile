@@ -42,11 +42,10 @@ build: $(PROGRAM)  ## build ./context_cancel (what plain `make` does)
 $(PROGRAM): $(call objects,main.cpp $(LIBRARY_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@
 
-# Any source becomes an object in this way. The compiler writes down the headers that it read, those of
-# the libraries, too: an upgrade rebuilds what it touches.
+# Any source becomes an object in this way; the compiler writes down which of our headers it read.
 $(BUILD)/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -MD -MP -c $< -o $@
+	$(COMPILE) -MMD -MP -c $< -o $@
 
 -include $(wildcard $(addprefix $(BUILD)/,*.d */*.d */*/*.d */*/*/*.d))
 
@@ -64,8 +63,8 @@ RUNS := $(filter run-%,$(MAKECMDGOALS))
 $(foreach rule,$(join $(addsuffix :|,$(wordlist 2,99,$(RUNS))),$(filter-out $(lastword $(RUNS)),$(RUNS))),$(eval $(rule)))
 
 # --- What the build needs -------------------------------------------------------------------------
-# $(BUILD)/flags holds the compiler and its flags, and changes with them. Before it is written, whatever
-# is missing is named in one line, with the remedy.
+# $(BUILD)/flags holds the compiler, its flags, its version and that of cpp-httplib; when they change, all is
+# rebuilt. Before it is written, the first thing that is missing is named in one line, with the remedy.
 
 # What the oldest compilers lack: g++ 10 has no <syncstream>; clang++ before 16 does not capture a
 # structured binding; libc++ has <stop_token> from 20 on, and osyncstream, which context.hpp does without,
@@ -79,21 +78,24 @@ int main() { auto [a, b] = std::pair(1, 2); std::jthread([&] { b = a; }); }
 endef
 export COMPILER_PROBE
 has = printf '\#if !__has_include(<%s>)\n\#error\n\#endif\n' $(1) | $(COMPILE) -E -x c++ - >/dev/null 2>&1
-need_tool = command -v $(1) >/dev/null || { echo "$(1) is missing: apt-get install $(1)" >&2; exit 1; }
+need_tool = command -v $(1) >/dev/null || { echo "$(1) is missing: apt-get install $(notdir $(1))" >&2; exit 1; }
 need = $(call has,$(1)) || { echo "$(1) is missing: apt-get install $(2)" >&2; exit 1; }
+
+USED := $(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS) | $(shell $(CXX) --version 2>/dev/null | head -n 1) \
+	$(shell $(PKG_CONFIG) --modversion cpp-httplib 2>/dev/null)
 
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS)' | cmp -s - $@ || { \
+	@echo '$(USED)' | cmp -s - $@ || { \
 	command -v $(firstword $(CXX)) >/dev/null || \
 		{ echo "$(CXX) is missing: apt-get install g++" >&2; exit 1; }; \
 	printf '%s\n' "$$COMPILER_PROBE" | $(COMPILE) -fsyntax-only -x c++ - 2>/dev/null || \
-		{ echo "$(CXX) cannot compile C++20: use g++ 11, clang++ 16 or newer" >&2; exit 1; }; \
+		{ echo "$(CXX) cannot compile C++20 with these flags: use g++ 11, clang++ 16 or newer" >&2; exit 1; }; \
 	test -n "$(HTTPLIB_FOUND)" || \
 		{ echo "cpp-httplib is missing: apt-get install pkg-config libcpp-httplib-dev" >&2; exit 1; }; \
 	$(call need,httplib.h,libcpp-httplib-dev); \
 	$(call need,CLI/CLI.hpp,libcli11-dev); \
-	echo '$(COMPILE) | $(LINK) $(LDLIBS) $(HTTPLIB_LIBS)' >$@; }
+	echo '$(USED)' >$@; }
 FORCE:
 
 # --- Tests: tests/README.md -----------------------------------------------------------------------
@@ -143,17 +145,17 @@ in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exi
 
 # SANITIZED names the goals to run, for example stress.
 #
-# g++ 12 warns of std::regex and std::stop_source where it instruments them, and the check of vptr
-# opens a pipe, which fails where a test has taken the descriptors away.
-SANITIZED ?= test examples
+# -Wno-maybe-uninitialized: g++ 12 warns of std::regex and std::stop_source where it instruments them.
+# -fno-sanitize=vptr: that check opens a pipe, and a test has taken all descriptors away.
+SANITIZED ?= test examples exercises
 asan_FLAGS := -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 tsan_FLAGS := -g -fsanitize=thread
 tsan_SOURCES := tests/tsan/getaddrinfo_a.cpp
 asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
 asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1
-asan:  ## run tests and examples with the sanitizers for addresses, leaks and undefined behaviour
-tsan:  ## run tests and examples with the sanitizer for threads
+asan:  ## run tests, examples and exercises with the sanitizers for addresses, leaks and undefined behaviour
+tsan:  ## run tests, examples and exercises with the sanitizer for threads
 asan tsan:
 	$(call in_turn,$(SANITIZED),BUILD=$(BUILD)/$@ \
 		CXXFLAGS='$(CXXFLAGS) -Wno-unknown-warning-option -Wno-maybe-uninitialized $($@_FLAGS)' SANITIZER_SOURCES=$($@_SOURCES))
@@ -184,6 +186,7 @@ check:  ## what must pass before you send a change: 5 minutes, no root
 	$(call in_turn,format-check test examples exercises docs-check)
 
 format:  ## format all sources
+	@$(call need_tool,$(CLANG_FORMAT))
 	$(CLANG_FORMAT) -i $(ALL_SOURCES)
 
 format-check:  ## fail if a source is not formatted

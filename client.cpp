@@ -11,8 +11,8 @@ using context::Context;
 // out returns a stream whose lines do not mix with those of another thread.
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
-// call_both calls both servers at once, each on a thread of its own. Both calls share a context. A
-// call that fails cancels it, and that aborts the other call, unless it has returned already.
+// call_both calls both servers, each on a thread of its own. Both calls share a context. A call
+// that fails cancels it, and that aborts the other call, unless it has returned already.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
     auto [ctx, cancel] = context::with_cancel(parent);  // cancel's destructor cancels (Go: defer)
@@ -30,7 +30,7 @@ void call_both(const Context& parent, const std::string& error_value, const std:
 }
 
 // call_server calls one server and prints the answer. It returns what went wrong, if anything, so
-// that its caller cancels. Any answer is a success, whatever its status, but for "error".
+// that its caller cancels. Any status is a success, and any body but "error".
 std::optional<std::string> call_server(const Context& ctx, const std::string& label,
                                        const std::string& url) {
     const auto [response, error] = http_get(ctx, url);

@@ -34,8 +34,8 @@
 // is for what belongs to a request, not for optional parameters.
 //
 // Threads: all functions here, and all const members, may be called from any thread at any time. A
-// single Context or CancelFunc object is like a std::shared_ptr: to assign to it, move from it or
-// destroy it while another thread uses that object is a data race. Copies of a Context are
+// single Context, CancelFunc or StopFunc is like a std::shared_ptr: to assign to it, move from it
+// or destroy it while another thread uses that object is a data race. Copies of a Context are
 // independent.
 //
 // Callbacks, which a std::stop_callback registers on done():
@@ -74,20 +74,21 @@
 // one, as do with_timeout and with_deadline, and run its callbacks themselves.
 //
 // Not as in Go: cancel() waits for the callbacks that it runs; the functions of after_func run one
-// after the other; a key is known by its address; a cause is a std::error_code.
+// after the other; a key is known by its address; a cause is a std::error_code;
+// Context is no interface.
 //
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
 // included. Two contexts cannot be compared. A library that hides its symbols has keys, hidden
 // threads and an error category of its own: across it, compare errors with std::errc.
 //
-// Needs: std::stop_token, which is in libstdc++ 11, in libc++ 20, and in libc++ 18 with
+// Needs: std::stop_token and waits on atomics: libstdc++ 11, libc++ 20, or libc++ 18 with
 // -fexperimental-library.
 #ifndef CONTEXT_CANCEL_CONTEXT_HPP
 #define CONTEXT_CANCEL_CONTEXT_HPP
 
 #include <version>
-#ifndef __cpp_lib_jthread
+#if !defined(__cpp_lib_jthread) || !defined(__cpp_lib_atomic_wait)
 #error "context.hpp needs C++20 and std::stop_token: see Needs above"
 #endif
 #include <chrono>
@@ -110,7 +111,10 @@ public:
     explicit Ref(Node* adopted = nullptr) noexcept : node_(adopted) {}
     Ref(const Ref& other) noexcept;
     Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    Ref& operator=(Ref other) noexcept { return std::swap(node_, other.node_), *this; }
+    Ref& operator=(Ref other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
     ~Ref();
     Node* get() const noexcept { return node_; }
     Node* operator->() const noexcept { return node_; }
@@ -206,7 +210,7 @@ private:
     detail::Ref node_;
 };
 
-// StopFunc withdraws a function from after_func. If it returns true, the function will never run
+// StopFunc withdraws what after_func was given. If it returns true, the function will never run
 // and has been destroyed. If it returns false, the function has begun, has run or was withdrawn
 // before. It does not wait for the function. Dropping a StopFunc changes nothing.
 class StopFunc {
@@ -238,9 +242,9 @@ Cancellable with_cancel(const Context& parent);
 // with_deadline derives a context as with_cancel does, which is also done at `deadline`, with
 // errc::deadline_exceeded and with `why` as its cause. It is never done early. How late it is
 // depends on the machine's load and on the callbacks of other deadlines. If the deadline has
-// passed, the context is done from the start. An earlier deadline of the parent stays in force; if
-// both are equal, a `why` counts. time_point::max() never comes. The first deadline of a program
-// starts the timer thread, or throws std::system_error.
+// passed, the context is done from the start. An earlier deadline of the parent stays in force, and
+// so does an equal one, unless `why` is given. time_point::max() never comes. The first deadline of
+// a program starts the timer thread, or throws std::system_error.
 Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why = {});
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
@@ -283,16 +287,16 @@ template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on the helper thread, which runs one function after the
-// other. Those that a context has when it becomes done run in the order in which they were given.
-// So f holds up other such functions and must not wait for one. It holds up neither the thread that
-// cancels nor a deadline. It must not throw. It does not run if it has not begun when the process
-// exits. after_func allocates all that it needs, so that the run cannot fail. See
+// other: so f holds up other such functions and must not wait for one. Those that a context has
+// when it becomes done run in the order in which they were given. It holds up neither the thread
+// that cancels nor a deadline. It must not throw. It does not run if it has not begun when the
+// process exits. after_func allocates all that it needs, so that the run cannot fail. See
 // examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
 // Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value. A
-// deadline that has passed, never comes or is later than the parent's prints as with_cancel; a
+// deadline that has passed, never comes or does not count prints as with_cancel; a
 // with_cancel of a context that was done is not shown.
 std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
@@ -366,7 +370,7 @@ inline Ref::Ref(const Ref& other) noexcept : node_(other.node_) {
     if (node_) node_->refs.fetch_add(1, std::memory_order_relaxed);
 }
 
-// A sole owner need not count down, which saves an atomic read-modify-write. The last reference
+// A sole owner need not count down: nobody else can find the node then. The last reference
 // takes over the node's reference to its parent and drops that next: a loop, because a recursion
 // would overflow the stack on a long chain.
 inline Ref::~Ref() {
@@ -484,7 +488,7 @@ struct CancelNode : Node {
     // lock_and_mark gives this node its reason and returns true, with the lock held. It returns
     // false if the node has one already; then all below it are done, too. A child stays alive here:
     // another thread that marks it waits in unlink for the lock of its parent, which is ours. A
-    // DeadlineNode keeps its own cause at any deadline: those of its ancestors are no earlier.
+    // DeadlineNode keeps its own cause, whichever deadline comes: its ancestors' are no earlier.
     bool lock_and_mark(errc err, std::error_code why) noexcept {
         lock.lock();
         if (is_done()) {
@@ -540,7 +544,7 @@ struct CancelNode : Node {
     void print(std::ostream& out) const override { out << ".with_cancel"; }
 
     Lock lock;
-    std::atomic<bool> has_listener{false};  // wake() has somebody to wake; publishes the token
+    std::atomic<bool> has_listener{false};  // wake() has something to do; publishes the token
     std::atomic<std::uint8_t> reason{0};    // an errc; 0 while live; publishes `cause`
     const bool has_deadline;                // of its own or of an ancestor
     const time_point deadline;              // time_point::max() if there is none
@@ -681,7 +685,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             stopping_ = true;
-            wake_.notify_one();
+            changed_.notify_one();
         }
         if (thread_.get_id() != std::this_thread::get_id()) thread_.join();
     }
@@ -699,7 +703,7 @@ protected:
 
     std::atomic<bool> stopping_{false};  // set under the mutex
     std::mutex mutex_;
-    std::condition_variable wake_;
+    std::condition_variable changed_;
 
 private:
     const long process_ = this_process();
@@ -721,7 +725,7 @@ public:
         shards_[mine % shards_.size()].add(t);
         if (t.deadline < wakes_at_.load()) {
             const std::lock_guard lock(mutex_);
-            wake_.notify_one();
+            changed_.notify_one();
         }
     }
 
@@ -733,7 +737,7 @@ public:
         while (last->next_to_wake) last = last->next_to_wake;
         if (std::unique_lock lock(mutex_); !has_no_thread()) {
             last->next_to_wake = std::exchange(to_wake_, list);
-            wake_.notify_one();
+            changed_.notify_one();
             return;
         }
         CancelNode::wake_all(list);
@@ -760,8 +764,8 @@ private:
             const time_point next = earliest();
             wakes_at_ = next;
             if (earliest() < next) continue;
-            wake_.wait_until(lock,
-                             std::min(next, now + std::chrono::hours(24)));  // max() overflows
+            changed_.wait_until(
+                lock, std::min(next, now + std::chrono::hours(24)));  // to wait for max() overflows
         }
     }
 
@@ -813,7 +817,7 @@ public:
         call.next_call = nullptr;
         *end_ = &call;
         end_ = &call.next_call;
-        wake_.notify_one();
+        changed_.notify_one();
     }
 
 private:
@@ -828,7 +832,7 @@ private:
     // pop waits for a function; null means that the process exits.
     Ref pop() noexcept {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [this] { return stopping_ || first_; });
+        changed_.wait(lock, [this] { return stopping_ || first_; });
         if (stopping_) return Ref{};
         CancelNode* const popped = std::exchange(first_, first_->next_call);
         if (!first_) end_ = &first_;
@@ -839,29 +843,29 @@ private:
     CancelNode** end_ = &first_;
 };
 
-// started is the one object of a class of services; null before its first use.
+// service_if_started is the one object of a class of services; null before its first use.
 template <class S>
-inline std::atomic<S*> started{nullptr};
+inline std::atomic<S*> service_if_started{nullptr};
 
 // wake hands its reference to itself to the helper, or drops it if the function was withdrawn.
 inline void CallNode::wake() noexcept {
-    if (!is_claimed) return started<Helper>.load()->push(*this);
+    if (!is_claimed) return service_if_started<Helper>.load()->push(*this);
     const Ref last{this};
 }
 
 // stop_services runs at exit: the helper first, whose function may wait for a deadline's callback.
 inline void stop_services() noexcept {
-    if (Helper* const helper = started<Helper>) helper->stop();
-    if (Timers* const timers = started<Timers>) timers->stop();
+    if (Helper* const helper = service_if_started<Helper>) helper->stop();
+    if (Timers* const timers = service_if_started<Timers>) timers->stop();
 }
 
-// running returns the one object of a class of services, with its thread started. What fails is
+// service returns the one object of a class of services, with its thread started. What fails is
 // tried again by the next call.
 template <class S>
-S& running() {
-    static S& service = *new S;
+S& service() {
+    static S& made = *new S;
     [[maybe_unused]] static const bool stops_at_exit = [] {
-        started<S> = &service;
+        service_if_started<S> = &made;
         if (std::atexit(stop_services) == 0) return true;
 #ifdef __cpp_exceptions
         throw std::bad_alloc();
@@ -869,7 +873,7 @@ S& running() {
         std::abort();
 #endif
     }();
-    return service;
+    return made;
 }
 
 // Access lets the functions of this header into the handles.
@@ -894,13 +898,13 @@ struct Access {
         return derived;
     }
     template <class F>
-    static StopFunc defer(const Context& ctx, F f) {
+    static StopFunc call_when_done(const Context& ctx, F f) {
         auto* const call = new Call<F>(ref(ctx));
         StopFunc stop;
         stop.node_ = Ref{call};
         call->function.emplace(std::move(f));
         if (!call->above()) return stop;  // ctx is never done
-        running<Helper>();
+        service<Helper>();
         call->refs.fetch_add(1, std::memory_order_relaxed);
         if (!call->link()) call->wake();
         return stop;
@@ -915,12 +919,12 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
-// notice_deadline marks ctx, whose deadline has passed. It leaves callbacks to the timer thread.
+// notice_deadline marks what gave ctx its passed deadline. It leaves callbacks to the timer thread.
 inline void notice_deadline(const Context& ctx) {
     if (ctx.err()) return;
     CancelNode* node = Access::cancel_node(ctx);
     while (!node->as_deadline()) node = node->above();
-    running<Timers>().wake_later(node->mark_all(errc::deadline_exceeded));
+    service<Timers>().wake_later(node->mark_all(errc::deadline_exceeded));
 }
 
 inline Cancellable derive_until(const Context& parent, time_point deadline, time_point now,
@@ -928,7 +932,7 @@ inline Cancellable derive_until(const Context& parent, time_point deadline, time
     const std::optional<time_point> inherited = parent.deadline();
     const bool own = !inherited || deadline < *inherited || (deadline == *inherited && why);
     if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
-        Timers& timers = running<Timers>();
+        Timers& timers = service<Timers>();
         Cancellable derived = Access::derive<DeadlineNode>(parent, deadline, why);
         timers.add(*Access::cancel_node(derived.ctx)->as_deadline());
         return derived;
@@ -1096,7 +1100,7 @@ std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period>
 
 template <class F>
 StopFunc after_func(const Context& ctx, F f) {
-    return detail::Access::defer(ctx, std::move(f));
+    return detail::Access::call_when_done(ctx, std::move(f));
 }
 
 inline std::ostream& operator<<(std::ostream& out, const Context& ctx) {

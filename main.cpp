@@ -48,8 +48,8 @@ static int flushed(int exit_code) {
     return 1;
 }
 
-// add_duration adds an option that takes a number and a unit, such as 500ms or 1.5s. CLI11 keeps
-// six digits of it.
+// add_duration adds an option that takes a number and a unit, such as 500ms or 1.5s. CLI11
+// rounds it to six digits.
 static void add_duration(CLI::App& app, const std::string& name, context::duration& value,
                          const std::string& description) {
     const std::map<std::string, double> units{{"ns", 1},  {"us", 1e3}, {"ms", 1e6},

@@ -41,9 +41,7 @@ $(SOLUTIONS:=.cpp): $(BUILD)/examples/exercises/solutions/%.cpp: $(addprefix exa
 	@patch --quiet --fuzz=0 --reject-file=- --output=$@ $^
 
 $(SOLUTIONS:=.o): %.o: %.cpp $(BUILD)/flags
-	$(COMPILE) -MD -MP -c $< -o $@
-
--include $(SOLUTIONS:=.d)
+	$(COMPILE) -MMD -MP -c $< -o $@
 
 $(EXAMPLES) $(UNSOLVED) $(SOLUTIONS): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(NET) $(SANITIZER_SOURCES))
 	$(LINK) $^ $(LDLIBS) $(HTTPLIB_LIBS) -o $@

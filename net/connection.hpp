@@ -34,7 +34,7 @@ private:
 
 // Connection accepts a client and owns its socket. One thread uses it at a time, and no other
 // thread closes or shuts down the socket: `closing`, a descriptor that can be read once the server
-// closes, ends the waits. It must outlive the connection.
+// closes, ends the waits, and must outlive the connection.
 class Connection {
 public:
     // Takes a client from `listener`, which does not block. number() is negative if there was none.
@@ -92,7 +92,7 @@ public:
     }
 
     // write sends at least one byte. It returns -1 if the connection is broken. Once the server
-    // closes, it sends only what the system takes at once, and no more of a stream.
+    // closes, it sends only what the system takes without waiting, and no more of a stream.
     ssize_t write(const char* data, std::size_t size) {
         if (streams_ && !can_write()) return -1;
         ssize_t n = -1;

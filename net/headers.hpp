@@ -6,9 +6,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
-// HeaderNameLess orders the names of headers. The case of ASCII letters does not count, whatever
-// the locale.
+// same_word compares without regard to the case of ASCII letters, whatever the locale.
+bool same_word(std::string_view a, std::string_view b);
+
+// HeaderNameLess orders the names of headers, to which their case does not matter.
 struct HeaderNameLess {
     bool operator()(const std::string& a, const std::string& b) const;
 };

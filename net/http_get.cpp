@@ -82,7 +82,7 @@ public:
             do {
                 n = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
             } while (n < 0 && errno == EINTR);
-            broken_ = n < 0;
+            broken_ = broken_ || n < 0;
             if (n <= 0) return n;
             unread_ = {buffer_.data(), static_cast<std::size_t>(n)};
         }
@@ -91,7 +91,7 @@ public:
         return static_cast<ssize_t>(n);
     }
 
-    // The first call has all of the request's head, and sends all of it at once.
+    // The first call has all of the request's head, and sends it whole.
     ssize_t write(const char* data, std::size_t size) {
         const std::string_view given(data, size);
         std::string head = std::exchange(request_line_, {});
@@ -205,7 +205,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
     }
 
-    // Ask in this order: several may hold at once, and the first is the true reason. The context
+    // Ask in this order: several may hold together, and the first is the true reason. The context
     // comes first, because the library reports an aborted call as any error, or even as a success.
     if (const std::error_code err = ctx.err()) return aborted(reader.phase, err);
     // SocketStop has shut down a socket that it could not watch; the library only says that it did

@@ -25,7 +25,7 @@ struct HttpResponse {
 struct HttpError {
     enum class Phase {
         request,   // the URL cannot be used; nothing was sent
-        response,  // it failed before it had the headers of an answer, perhaps before it connected
+        response,  // it failed before it had accepted the headers of an answer, or had connected
         read,      // it had the headers, and failed while it read the body
     };
 
@@ -52,22 +52,21 @@ struct [[nodiscard]] HttpResult {
 };
 
 // http_get sends a GET and reads the answer, on the calling thread. It returns any answer with a
-// status from 200 on. If memory runs out, it throws std::bad_alloc, or returns an error where the
-// library catches that.
+// status from 200 on. If memory runs out, it throws std::bad_alloc, or returns an error where
+// cpp-httplib catches that.
 //
 // When ctx is done, http_get returns at once. That holds while it looks up the host, connects,
 // sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. The
-// thread that cancels only resets the connection, so that the server learns of it even while it
-// waits to send. After the last byte http_get asks ctx once more: if it is done by then, the answer
-// is dropped. The only other time limits are half an hour to connect and 24 days to wait for a
-// byte.
+// thread that cancels resets the connection: even a server that waits to send learns of that. After
+// the last byte http_get asks ctx once more: if it is done by then, the answer is dropped. The only
+// other time limits are half an hour to connect and 24 days to wait for a byte.
 //
 // The addresses of the host are tried one after the other, until one accepts a connection.
 //
 // A body is an error if it is shorter than declared, or longer than options.max_body. No more than
 // that is kept. A body with neither a declared length nor chunks ends with its connection; then
 // only a reset shows that it was cut off. An answer whose headers leave its length in doubt is an
-// error, as far as the library shows them: see body_length. An answer is an error, too, if it
+// error, as far as cpp-httplib shows them: see body_length. An answer is an error, too, if it
 // begins with an interim answer other than a bare 100, or has a line that the library cannot read,
 // such as a header over 8 KiB. What the library hides is in tests/library_faults.
 //

@@ -17,8 +17,8 @@
 // it refers to is valid until the HttpTrace returns.
 struct HttpEvent {
     enum class Step {
-        // Of http_get. The first is `call_started`. The last, unless it throws, is one of the last
-        // three.
+        // Of http_get. It begins with `call_started`. It ends with `call_returned`, `call_failed`
+        // or `call_aborted`, unless it throws.
         call_started,
         connecting,    // it has a socket, to connect and then to send on; again for another address
         got_response,  // the headers of the answer have arrived
@@ -42,7 +42,7 @@ struct HttpEvent {
     const context::Context& ctx;  // of the call, of the server, or of the handler's client
 };
 
-// HttpTrace is called on many threads, on several at once too, and in the middle of a cancel: it
+// HttpTrace is called on many threads, also at the same time, and in the middle of a cancel: it
 // must be quick and must not throw. During a call it may run in the "C" locale.
 using HttpTrace = std::function<void(const HttpEvent&)>;
 

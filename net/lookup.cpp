@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/headers.hpp"
 #include "net/signals_blocked.hpp"
 #include "net/url.hpp"
 
@@ -62,11 +63,6 @@ Lookup to_lookup(const std::string& host, const Answer& answer) {
     return found;
 }
 
-bool is_localhost(std::string_view host) {
-    return std::ranges::equal(host, std::string_view("localhost"),
-                              [](char a, char b) { return (a | 0x20) == b; });
-}
-
 // Asking counts the threads that ask. It is never destroyed, because abandoned ones may end while
 // the process exits.
 struct Asking {
@@ -106,7 +102,7 @@ void start(const std::shared_ptr<Question>& question) {
 }  // namespace
 
 Lookup lookup(const context::Context& ctx, const std::string& host) {
-    if (is_localhost(host)) return {{"::1", "127.0.0.1"}, {}};
+    if (same_word(host, "localhost")) return {{"::1", "127.0.0.1"}, {}};
     if (const Answer address = ask(host, AI_NUMERICHOST); address.error != EAI_NONAME) {
         return to_lookup(host, address);
     }

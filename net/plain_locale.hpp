@@ -16,7 +16,7 @@ private:
     const locale_t before_;
 };
 
-// While a PlainLocale lives, its thread has the "C" locale. Some versions of the library compare
+// While a PlainLocale lives, its thread has the "C" locale. Some versions of cpp-httplib compare
 // names as the locale does, and in a Turkish one `I` is not the capital of `i`.
 class PlainLocale : ThreadLocale {
 public:

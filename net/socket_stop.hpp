@@ -72,8 +72,8 @@ private:
     // not enough: a peer that waits for room to send would hear nothing. Once the reading side is
     // shut down, Linux announces no more room, and it answers no probes in the minute of TIME_WAIT.
     //
-    // Linux 6.4 and 6.5 refuse that (EBUSY) while a call waits on the socket. Then the close resets
-    // the connection: SO_LINGER with a time of 0, socket(7).
+    // Some Linux (6.4, 6.5) refuse that (EBUSY) while a call waits on the socket. Then the close
+    // resets the connection: SO_LINGER with a time of 0, socket(7).
     static void reset(int socket) {
         constexpr sockaddr no_address{.sa_family = AF_UNSPEC, .sa_data = {}};
         if (::connect(socket, &no_address, sizeof no_address) == 0) return;

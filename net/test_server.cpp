@@ -175,7 +175,7 @@ public:
         const int port = bind_to_any_port(host);
         is_open_ = listener() >= 0;
         checked(port);
-        // The library's backlog, 5 in 0.11, would make clients that come at once wait for seconds.
+        // The library's backlog, 5 in 0.11, would make clients that come together wait for seconds.
         checked(::listen(listener(), 4096));
         checked(::fcntl(listener(), F_SETFL, O_NONBLOCK));
         return port;
@@ -191,7 +191,9 @@ public:
     // serve returns false if the answer did not reach its end. Versions of the library differ in
     // whether they want to be told the addresses.
     bool serve(Exchange& exchange) {
-        const auto hide_path = [&exchange](httplib::Request& read) { exchange.hide_path(read); };
+        const auto hide_path = [&exchange](httplib::Request& received) {
+            exchange.hide_path(received);
+        };
         bool closed = false;
         served = &exchange;
         return [&](auto& any_version) {
@@ -412,7 +414,7 @@ void TestServer::Running::serve(Connection& connection) {
     }
     unwatch(clients, connection.number());
     std::unique_lock lock(mutex);
-    const auto served = at_work.extract(key);
+    const auto ended = at_work.extract(key);
     lock.unlock();  // what destroys the client's CancelFunc may run callbacks
 }
 

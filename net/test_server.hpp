@@ -26,7 +26,7 @@
 class TestServer {
 public:
     // Handler answers a GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS of any path on a thread of
-    // the server. Several threads may call it at once. If it throws, the answer is a 500. If it
+    // the server. Several threads may call it together. If it throws, the answer is a 500. If it
     // returns with neither a status nor content set, the answer is a 503 if the client's context is
     // done, otherwise an empty 200. A content provider that throws or returns false ends its answer
     // with a reset.
@@ -54,8 +54,8 @@ public:
 
     // close cancels the contexts of the handlers, and waits for the handlers to return. It starts
     // no further handler, and waits for no client: if the system does not take the rest of an
-    // answer at once, the connection is reset; a stream ends with a reset where it is. Only one
-    // thread may call it, and neither a handler nor a callback. A second call does nothing.
+    // answer without waiting, the connection is reset; a stream ends with a reset where it is. Only
+    // one thread may call it, and neither a handler nor a callback. A second call does nothing.
     void close();
 
 private:

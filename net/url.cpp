@@ -4,6 +4,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "net/headers.hpp"
+
 namespace {
 
 using std::string_view;
@@ -13,11 +15,6 @@ constexpr string_view digits = "0123456789";
 constexpr string_view hex_digits = "0123456789ABCDEFabcdef";
 
 bool is_one_of(char c, string_view set) { return set.find(c) != string_view::npos; }
-
-bool is_http(string_view scheme) {
-    return std::ranges::equal(scheme, string_view("http"),
-                              [](char a, char b) { return (a | 0x20) == b; });
-}
 
 // cut_at returns what stands before the first of `separators` and leaves the rest in `text`.
 string_view cut_at(string_view& text, string_view separators) {
@@ -79,7 +76,7 @@ ParsedUrl parse_url(string_view text) {
     string_view rest = text.substr(0, text.find('#'));
     const string_view scheme = cut_at(rest, ":/?");
     if (scheme.empty() || !rest.starts_with(':')) return {{}, "missing protocol scheme"};
-    if (!is_http(scheme)) return {{}, "unsupported protocol scheme " + quote(scheme)};
+    if (!same_word(scheme, "http")) return {{}, "unsupported protocol scheme " + quote(scheme)};
     if (!rest.starts_with("://")) return {{}, "no host in URL"};
     rest.remove_prefix(3);
 
@@ -87,7 +84,7 @@ ParsedUrl parse_url(string_view text) {
     string_view authority = cut_at(rest, "/?");
     std::string error = take_host(authority, url.host);
     if (error.empty()) error = take_port(authority, url.port);
-    url.target = rest.starts_with('/') ? rest : "/" + std::string(rest);
+    url.target = (rest.starts_with('/') ? "" : "/") + std::string(rest);
     if (error.empty()) error = bad_character(url.target);
     return {url, error};
 }
