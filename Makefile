@@ -175,7 +175,7 @@ include $(addprefix tests/,stress/stress.mk fuzz/fuzz.mk model/model.mk compatib
 
 # --- Maintain -------------------------------------------------------------------------------------
 
-ALL_SOURCES = $(sort $(shell find * -name build -prune -o -name '*.[ch]pp' -print))
+ALL_SOURCES = $(sort $(shell find * \( -name build -o -path '$(BUILD)' \) -prune -o -name '*.[ch]pp' -print))
 .PHONY: all check format format-check tidy clean help
 
 all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \

@@ -18,8 +18,8 @@
 //     });
 //     if (nobody_needs_it()) cancel();
 //
-// To let a context abort a call that blocks, register a callback that wakes it. When the call
-// returns, ask the context first: an aborted call may look like a success.
+// To let a context abort a system call that blocks, register a callback that wakes it. When the
+// call returns, ask the context first: an aborted call may look like a success.
 //
 //     const std::stop_callback wake(ctx.done(), [&] { ::shutdown(socket, SHUT_RDWR); });
 //     const ssize_t size = ::read(socket, data, sizeof data);
@@ -70,12 +70,12 @@
 // Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
 // after_func. Each starts at its first use. It takes no signals but those of its own faults. exit()
 // waits for what runs on them, the helper first, and joins them. Only then does it destroy statics
-// that are older than both. After that no thread watches deadlines: wait() and sleep_for() notice
-// one, as do with_timeout and with_deadline, and run its callbacks themselves.
+// that are older than the last of them to start. After that no thread watches deadlines: wait() and
+// sleep_for() notice one, as do with_timeout and with_deadline, and run its callbacks themselves.
 //
 // Not as in Go: cancel() waits for the callbacks that it runs; the functions of after_func run one
-// after the other; a key is known by its address; a cause is a std::error_code;
-// Context is no interface.
+// after the other; a key is known by its address; a cause is a std::error_code; Context is no
+// interface.
 //
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
@@ -153,8 +153,8 @@ class Context {
 public:
     // done returns the token that is stopped when this context is done. Poll it, wait on it with
     // std::condition_variable_any, or register a std::stop_callback. A thread that sees it stopped
-    // also sees err() set. The other way round a thread may see err() set a moment earlier: tokens
-    // are stopped one after the other, with their callbacks.
+    // also sees err() set. The other way round err() may be set earlier: tokens are stopped one
+    // after the other, with their callbacks.
     //
     // The reference is valid as long as any copy of this context lives; on a temporary, done
     // returns the token itself. background().done().stop_possible() is false.
@@ -287,10 +287,10 @@ template <class Rep, class Period>
 [[nodiscard]] std::error_code sleep_for(const Context& ctx, std::chrono::duration<Rep, Period> d);
 
 // after_func runs f once, when ctx is done, on the helper thread, which runs one function after the
-// other: so f holds up other such functions and must not wait for one. Those that a context has
-// when it becomes done run in the order in which they were given. It holds up neither the thread
-// that cancels nor a deadline. It must not throw. It does not run if it has not begun when the
-// process exits. after_func allocates all that it needs, so that the run cannot fail. See
+// other: so f holds up other such functions and must not wait for one. The functions of one context
+// run in the order in which they were given. f holds up neither the thread that cancels nor a
+// deadline. It must not throw. It does not run if it has not begun when the process exits.
+// after_func allocates all that it needs, so that the run cannot fail. See
 // examples/server_shutdown.cpp.
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
@@ -403,7 +403,7 @@ struct NeverDoneNode final : Node {
 };
 
 // Lock is a mutex of one byte. It is mostly held for less time than a sleep takes, so lock tries
-// first; it yields in between, because threads that insist take the byte from each other's cache.
+// ten times first; it yields in between: threads that insist take the byte from each other's cache.
 class Lock {
 public:
     bool is_locked() const noexcept { return state_.load(std::memory_order_acquire) != unlocked; }
@@ -443,14 +443,14 @@ struct CancelNode : Node {
     CancelNode* above() const noexcept { return parent ? parent->cancel_node : nullptr; }
 
     const std::stop_token& done() {
-        if (has_listener.load(std::memory_order_acquire)) return token;
+        if (needs_wake.load(std::memory_order_acquire)) return token;
         std::stop_source fresh;  // allocates, so before the lock
         const std::lock_guard guard(lock);
-        if (!has_listener.load(std::memory_order_relaxed)) {
+        if (!needs_wake.load(std::memory_order_relaxed)) {
             if (is_done()) fresh.request_stop();  // nobody has registered a callback yet
             source = std::move(fresh);
             token = source.get_token();
-            has_listener.store(true, std::memory_order_release);
+            needs_wake.store(true, std::memory_order_release);
         }
         return token;
     }
@@ -518,7 +518,7 @@ struct CancelNode : Node {
                 continue;
             }
             CancelNode* const up = node == this ? nullptr : node->above();
-            if (node->has_listener.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
+            if (node->needs_wake.load(std::memory_order_relaxed) || !node->lock.try_unlock()) {
                 node->refs.fetch_add(1, std::memory_order_relaxed);
                 node->next_to_wake = std::exchange(to_wake, node);
                 node->lock.unlock();
@@ -539,16 +539,16 @@ struct CancelNode : Node {
     void cancel(errc err, std::error_code why = {}) noexcept { wake_all(mark_all(err, why)); }
     virtual DeadlineNode* as_deadline() noexcept { return nullptr; }
     virtual void wake() noexcept {
-        if (has_listener.load(std::memory_order_acquire)) source.request_stop();
+        if (needs_wake.load(std::memory_order_acquire)) source.request_stop();
     }
     void print(std::ostream& out) const override { out << ".with_cancel"; }
 
     Lock lock;
-    std::atomic<bool> has_listener{false};  // wake() has something to do; publishes the token
-    std::atomic<std::uint8_t> reason{0};    // an errc; 0 while live; publishes `cause`
-    const bool has_deadline;                // of its own or of an ancestor
-    const time_point deadline;              // time_point::max() if there is none
-    std::error_code cause;                  // while live, that for a deadline of its own
+    std::atomic<bool> needs_wake{false};  // wake() has something to do; publishes the token
+    std::atomic<std::uint8_t> reason{0};  // an errc; 0 while live; publishes `cause`
+    const bool has_deadline;              // of its own or of an ancestor
+    const time_point deadline;            // time_point::max() if there is none
+    std::error_code cause;                // while live, that for a deadline of its own
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
@@ -570,12 +570,12 @@ struct DeadlineNode final : CancelNode {
     DeadlineNode* as_deadline() noexcept override { return this; }
     void print(std::ostream& out) const override { out << ".with_deadline"; }
 
-    // Guarded by the mutex of `shard`; `back` is the previous sibling, or for a first child the
-    // parent.
+    // Guarded by the mutex of `shard`: the first node below this one in the heap, the next one
+    // beside it, and the one that leads to it.
     TimerShard* shard = nullptr;
-    DeadlineNode* child = nullptr;
-    DeadlineNode* sibling = nullptr;
-    DeadlineNode* back = nullptr;
+    DeadlineNode* below = nullptr;
+    DeadlineNode* beside = nullptr;
+    DeadlineNode* before = nullptr;
 };
 
 // TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
@@ -592,7 +592,7 @@ struct alignas(64) TimerShard {
 
     void remove(DeadlineNode& t) noexcept {
         const std::lock_guard guard(mutex);
-        if (&t == root || t.back) erase(t);
+        if (&t == root || t.before) erase(t);
     }
 
     Ref take_expired(time_point now) noexcept {
@@ -606,27 +606,27 @@ struct alignas(64) TimerShard {
     }
 
     void erase(DeadlineNode& t) noexcept {
-        DeadlineNode* const orphans = merge_all(std::exchange(t.child, nullptr));
+        DeadlineNode* const orphans = merge_all(std::exchange(t.below, nullptr));
         if (&t == root) {
             root = orphans;
             earliest = root ? root->deadline : time_point::max();
             return;
         }
-        DeadlineNode*& link = t.back->child == &t ? t.back->child : t.back->sibling;
-        link = t.sibling;
-        if (t.sibling) t.sibling->back = t.back;
-        t.sibling = t.back = nullptr;
+        DeadlineNode*& link = t.before->below == &t ? t.before->below : t.before->beside;
+        link = t.beside;
+        if (t.beside) t.beside->before = t.before;
+        t.beside = t.before = nullptr;
         root = merge(root, orphans);
     }
 
-    // merge makes the later of two roots the first child of the other one.
+    // merge puts the later of two roots below the other one.
     static DeadlineNode* merge(DeadlineNode* a, DeadlineNode* b) noexcept {
         if (!a || !b) return a ? a : b;
         if (b->deadline < a->deadline) std::swap(a, b);
-        b->back = a;
-        b->sibling = a->child;
-        if (b->sibling) b->sibling->back = b;
-        a->child = b;
+        b->before = a;
+        b->beside = a->below;
+        if (b->beside) b->beside->before = b;
+        a->below = b;
         return a;
     }
 
@@ -636,7 +636,7 @@ struct alignas(64) TimerShard {
         while (first) {
             DeadlineNode* const a = take(first);
             DeadlineNode* const pair = merge(a, first ? take(first) : nullptr);
-            pair->sibling = std::exchange(pairs, pair);
+            pair->beside = std::exchange(pairs, pair);
         }
         DeadlineNode* whole = nullptr;
         while (pairs) whole = merge(whole, take(pairs));
@@ -644,8 +644,8 @@ struct alignas(64) TimerShard {
     }
 
     static DeadlineNode* take(DeadlineNode*& first) noexcept {
-        DeadlineNode* const t = std::exchange(first, first->sibling);
-        t->sibling = t->back = nullptr;
+        DeadlineNode* const t = std::exchange(first, first->beside);
+        t->beside = t->before = nullptr;
         return t;
     }
 
@@ -776,7 +776,7 @@ private:
     }
 
     std::array<TimerShard, 16> shards_;
-    std::atomic<time_point> wakes_at_{time_point::max()};  // announced under the mutex
+    std::atomic<time_point> wakes_at_{time_point::max()};  // written under the mutex
     CancelNode* to_wake_ = nullptr;                        // guarded by the mutex
 };
 
@@ -785,7 +785,7 @@ private:
 // reference to itself. Only the first to claim it, which calls or withdraws it, uses the function.
 struct CallNode : CancelNode {
     explicit CallNode(Ref parent_ref) noexcept : CancelNode(std::move(parent_ref), std::nullopt) {
-        has_listener = true;
+        needs_wake = true;
     }
     void wake() noexcept override;
     virtual void drop() noexcept = 0;
@@ -911,7 +911,7 @@ struct Access {
     }
 };
 
-// saturating_add adds without overflow, and rounds up.
+// saturating_add adds without overflow, rounds up, and never goes back.
 template <class Rep, class Period>
 time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) noexcept {
     const std::chrono::duration<long double, duration::period> ticks = d;
@@ -965,7 +965,7 @@ inline bool wait_until(const std::stop_token& token, time_point end) {
 }
 
 // sleep_until blocks until ctx is done, and returns err(), or until `end`. The timer thread gets a
-// millisecond's grace, because a callback may hold it up.
+// millisecond's grace, but no more: a callback may hold it up.
 inline std::error_code sleep_until(const Context& ctx, time_point end) {
     if (const std::error_code err = ctx.err()) return err;
     const time_point deadline = ctx.deadline().value_or(time_point::max());

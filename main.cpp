@@ -68,6 +68,7 @@ static void add_duration(CLI::App& app, const std::string& name, context::durati
 
 int main(int argc, char** argv) {
     std::set_terminate(end_uncaught);
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of stdout that leaves is reported, and not fatal
     std::string error_value;
     context::duration slow_delay = 2s;
     context::duration fast_delay = 10ms;
@@ -91,7 +92,6 @@ int main(int argc, char** argv) {
         return flushed(app.exit(bad_or_help));
     }
 
-    std::signal(SIGPIPE, SIG_IGN);  // a reader of stdout that leaves is reported, and not fatal
     Timeline timeline(trace);
     {
         const Context root = timeline.root();  // background(), traced if asked

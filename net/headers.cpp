@@ -13,8 +13,6 @@ namespace {
 
 using std::string_view;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 bool is_token(string_view name) {
     constexpr string_view token =
         "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -40,8 +38,6 @@ bool is_reserved(string_view name) {
 }
 
 }  // namespace
-
-bool same_word(string_view a, string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 bool HeaderNameLess::operator()(const std::string& a, const std::string& b) const {
     return std::ranges::lexicographical_compare(a, b, {}, lower, lower);

@@ -6,10 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
-
-// same_word compares without regard to the case of ASCII letters, whatever the locale.
-bool same_word(std::string_view a, std::string_view b);
 
 // HeaderNameLess orders the names of headers, to which their case does not matter.
 struct HeaderNameLess {
@@ -31,8 +27,8 @@ struct BodyLength {
 };
 
 // body_length finds an error where two readers of the answer could see different lengths: a name
-// that is not a token, lengths that differ, a coding other than a single `chunked`, or a coding and
-// a length.
+// that is not a token, lengths that differ or are no numbers, a coding other than a single
+// `chunked`, or a coding and a length.
 BodyLength body_length(const Headers& headers);
 
 #endif  // NET_HEADERS_HPP

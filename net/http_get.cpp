@@ -61,8 +61,8 @@ struct ResponseReader {
     Phase phase = Phase::response;  // `read` once the headers are accepted
     HttpResponse response;
     BodyLength length;
-    bool complete = false;  // it cannot have a body
-    std::string error;      // why it is refused; empty if it is not
+    bool has_no_body = false;  // a 204 or 304
+    std::string error;         // why it is refused; empty if it is not
 };
 
 // ClientStream is the connection of a call, as the library reads and writes it, by functions whose
@@ -218,7 +218,7 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     // If we refused the answer, or needed no body, we made the library stop reading. It calls that
     // an error.
     if (!reader.error.empty()) return failed(reader.phase, reader.error);
-    if (reader.complete) return {std::move(reader.response), std::nullopt};
+    if (reader.has_no_body) return {std::move(reader.response), std::nullopt};
     if (!result) {
         return failed(reader.phase,
                       why_it_failed(result.error(), reader, addresses.back(), has_socket));
@@ -242,8 +242,8 @@ bool ResponseReader::take_head(const httplib::Response& head) {
     if (!error.empty()) return false;
     // A 204 or 304 has no body, whatever it declares; cpp-httplib 0.11 would wait for that of a
     // 304.
-    complete = head.status == 204 || head.status == 304;
-    if (complete) return false;
+    has_no_body = head.status == 204 || head.status == 304;
+    if (has_no_body) return false;
     phase = Phase::read;
     if (length.declared.value_or(0) <= max_body) return true;
     error = too_long();

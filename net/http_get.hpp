@@ -25,7 +25,7 @@ struct HttpResponse {
 struct HttpError {
     enum class Phase {
         request,   // the URL cannot be used; nothing was sent
-        response,  // it failed before it had accepted the headers of an answer, or had connected
+        response,  // it failed before it had accepted the headers of an answer
         read,      // it had the headers, and failed while it read the body
     };
 
@@ -34,7 +34,7 @@ struct HttpError {
     std::string reason;         // if the context aborted the call, the message of ctx.err()
     std::error_code aborted{};  // ctx.err() if the context aborted the call, otherwise empty
 
-    // message is what Go prints for it: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
+    // message has Go's form: `parse "URL": REASON`, `Get "URL": REASON`, or REASON.
     std::string message() const;
 };
 

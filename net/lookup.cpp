@@ -1,10 +1,8 @@
 #include "net/lookup.hpp"
 
 #include <netdb.h>
-#include <pthread.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <condition_variable>
@@ -17,7 +15,6 @@
 #include <thread>
 #include <utility>
 
-#include "net/headers.hpp"
 #include "net/signals_blocked.hpp"
 #include "net/url.hpp"
 

@@ -4,8 +4,6 @@
 #include <charconv>
 #include <system_error>
 
-#include "net/headers.hpp"
-
 namespace {
 
 using std::string_view;
@@ -88,6 +86,8 @@ ParsedUrl parse_url(string_view text) {
     if (error.empty()) error = bad_character(url.target);
     return {url, error};
 }
+
+bool same_word(string_view a, string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 std::string host_header(const Url& url) {
     const bool v6 = url.host.find(':') != std::string::npos;

@@ -26,6 +26,12 @@ ParsedUrl parse_url(std::string_view text);
 // port unless it is 80.
 std::string host_header(const Url& url);
 
+// lower returns an ASCII letter in lower case, and any other byte as it is, whatever the locale.
+inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// same_word compares without regard to the case of ASCII letters.
+bool same_word(std::string_view a, std::string_view b);
+
 // quote returns `text` in double quotes, with quotes, backslashes and bytes that do not print
 // escaped: whatever it holds, the result is one line of ASCII.
 std::string quote(std::string_view text);

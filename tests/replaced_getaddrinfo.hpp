@@ -7,12 +7,11 @@
 //     memory.test   EAI_MEMORY
 //     files.test    EAI_SYSTEM, with EMFILE
 //
-// All else goes to the system's own. Nobody is to use getaddrinfo_a, which fails: see connect_limit
-// in net/http_get.cpp.
+// All else goes to the system's own. Nobody is to use getaddrinfo_a, which fails: see configure in
+// net/http_get.cpp.
 #ifndef TESTS_REPLACED_GETADDRINFO_HPP
 #define TESTS_REPLACED_GETADDRINFO_HPP
 
-#include <dlfcn.h>
 #include <netdb.h>
 #include <pthread.h>
 
@@ -21,6 +20,8 @@
 #include <cerrno>
 #include <csignal>
 #include <string_view>
+
+#include "tests/replaced_function.hpp"
 
 namespace names {
 
@@ -54,10 +55,10 @@ inline bool blocks_signals() {
 
 }  // namespace names
 
+REPLACES(getaddrinfo)
 extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
                            addrinfo** result) {
-    static const auto real =
-        reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+    const auto real = replaced_getaddrinfo();
     if (!node || (hints && (hints->ai_flags & AI_NUMERICHOST))) {
         return real(node, service, hints, result);
     }

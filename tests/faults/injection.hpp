@@ -3,11 +3,7 @@
 #ifndef TESTS_FAULTS_INJECTION_HPP
 #define TESTS_FAULTS_INJECTION_HPP
 
-#include <dlfcn.h>
-#include <pthread.h>
-
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -55,6 +51,7 @@ inline void check(bool ok, const char* what, long n) {
 namespace replaced_new {
 
 inline bool allocating() { return inject::exempt || !inject::allocation.strikes(); }
+inline bool starting() { return !inject::thread_start.strikes(); }
 inline void allocated() {
     if (!inject::exempt) ++inject::outstanding;
 }
@@ -64,16 +61,6 @@ inline void freed() {
 
 }  // namespace replaced_new
 
-#include "tests/replaced_new.hpp"
-
-#ifndef NOTHING_REPLACED
-extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
-                              void* (*run)(void*), void* argument) noexcept {
-    if (inject::thread_start.strikes()) return EAGAIN;
-    static const auto real =
-        reinterpret_cast<decltype(&pthread_create)>(::dlsym(RTLD_NEXT, "pthread_create"));
-    return real(thread, attributes, run, argument);
-}
-#endif
+#include "tests/replaced_pthread_create.hpp"
 
 #endif  // TESTS_FAULTS_INJECTION_HPP

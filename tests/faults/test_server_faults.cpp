@@ -3,7 +3,6 @@
 //
 // A start throws or has succeeded, and a close never fails. A request gets its answer, a 500 or the
 // end of its connection, and the server goes on. Nothing is left behind.
-#include <dlfcn.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -32,9 +31,9 @@ std::atomic<int> refused = 0;
 
 }  // namespace
 
+REPLACES(accept4)
 extern "C" int accept4(int listener, sockaddr* address, socklen_t* size, int flags) {
-    static const auto real = reinterpret_cast<decltype(&accept4)>(::dlsym(RTLD_NEXT, "accept4"));
-    if (refusal == 0) return real(listener, address, size, flags);
+    if (refusal == 0) return replaced_accept4()(listener, address, size, flags);
     ++refused;
     errno = refusal;
     return -1;

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -44,22 +43,15 @@ bool fails_here() {
 namespace replaced_new {
 
 inline bool allocating() { return !fails_here(); }
+inline bool starting() { return !fails_here(); }
 inline void allocated() { ++outstanding; }
 inline void freed() { --outstanding; }
 
 }  // namespace replaced_new
 
-#include "tests/replaced_new.hpp"
+#include "tests/replaced_pthread_create.hpp"
 
 #ifndef NOTHING_REPLACED
-extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*f)(void*),
-                              void* arg) {
-    if (fails_here()) return EAGAIN;
-    static const auto real =
-        reinterpret_cast<decltype(&pthread_create)>(::dlsym(RTLD_NEXT, "pthread_create"));
-    return real(thread, attr, f, arg);
-}
-
 extern "C" void* __dso_handle;
 extern "C" int __cxa_atexit(void (*)(void*), void*, void*) noexcept;
 extern "C" int atexit(void (*f)()) noexcept {

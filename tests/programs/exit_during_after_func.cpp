@@ -1,13 +1,13 @@
 // Ends while the helper thread of after_func runs one function and another one waits: the exit
 // waits for the first, so that it may use what is older than the helper thread, and drops the
 // second.
-#include <dlfcn.h>
 #include <pthread.h>
 
 #include <cstdio>
 #include <latch>
 
 #include "context.hpp"
+#include "tests/replaced_function.hpp"
 
 namespace {
 
@@ -27,11 +27,10 @@ struct Older {
 }  // namespace
 
 // The exit has come to where it waits for the helper thread.
+REPLACES(pthread_join)
 extern "C" int pthread_join(pthread_t thread, void** result) {
     joining.count_down();
-    static const auto real =
-        reinterpret_cast<decltype(&pthread_join)>(::dlsym(RTLD_NEXT, "pthread_join"));
-    return real(thread, result);
+    return replaced_pthread_join()(thread, result);
 }
 
 int main() {

@@ -1,5 +1,4 @@
 // The child of a fork() has no timer thread, and its exit() does not join one.
-#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <cstdlib>
 
 #include "context.hpp"
+#include "tests/replaced_function.hpp"
 
 using namespace std::chrono_literals;
 
@@ -20,11 +20,10 @@ const pid_t parent = ::getpid();
 }
 
 // Some systems let a child join what it does not have.
+REPLACES(pthread_join)
 extern "C" int pthread_join(pthread_t thread, void** result) {
     if (::getpid() != parent) ::_exit(5);
-    static const auto real =
-        reinterpret_cast<decltype(&pthread_join)>(::dlsym(RTLD_NEXT, "pthread_join"));
-    return real(thread, result);
+    return replaced_pthread_join()(thread, result);
 }
 
 namespace {

@@ -1,6 +1,5 @@
 // Ends while a function of after_func waits for a deadline, as a graceful shutdown with a limit
 // does: the exit lets it come. The timer thread has started after the helper thread.
-#include <dlfcn.h>
 #include <pthread.h>
 
 #include <condition_variable>
@@ -9,6 +8,7 @@
 #include <mutex>
 
 #include "context.hpp"
+#include "tests/replaced_function.hpp"
 
 using namespace std::chrono_literals;
 
@@ -21,12 +21,11 @@ std::latch& joining = *new std::latch(1);
 }  // namespace
 
 // The exit has come to where it waits for a hidden thread.
+REPLACES(pthread_join)
 extern "C" int pthread_join(pthread_t thread, void** result) {
     static std::once_flag once;
     std::call_once(once, [] { joining.count_down(); });
-    static const auto real =
-        reinterpret_cast<decltype(&pthread_join)>(::dlsym(RTLD_NEXT, "pthread_join"));
-    return real(thread, result);
+    return replaced_pthread_join()(thread, result);
 }
 
 int main() {
