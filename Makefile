@@ -147,13 +147,15 @@ in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exi
 #
 # -Wno-maybe-uninitialized: g++ 12 warns of std::regex and std::stop_source where it instruments them.
 # -fno-sanitize=vptr: that check opens a pipe, and a test has taken all descriptors away.
+# external_symbolizer_path: clang++'s run time complains on stderr if it finds none, unless this is empty.
 SANITIZED ?= test examples exercises
 asan_FLAGS := -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 tsan_FLAGS := -g -fsanitize=thread
 tsan_SOURCES := tests/tsan/getaddrinfo_a.cpp
 asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
-asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1
+asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1:$\
+	external_symbolizer_path=$(shell command -v llvm-symbolizer)
 asan:  ## run tests, examples and exercises with the sanitizers for addresses, leaks and undefined behaviour
 tsan:  ## run tests, examples and exercises with the sanitizer for threads
 asan tsan:
