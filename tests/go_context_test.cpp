@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "context.hpp"
+#include "tests/bounded.hpp"
 
 using namespace std::chrono_literals;
 using context::after_func;
@@ -528,7 +529,7 @@ TEST_CASE("AfterFunc: on a context that never ends, stop still prevents") {
 }
 
 TEST_CASE("AfterFunc: stop and the end may race; either it runs or stop says true") {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 2000 / slowdown; ++i) {
         auto [ctx, cancel] = with_cancel(background());
         std::atomic<int> calls{0};
         const auto stop = after_func(ctx, [&] { ++calls; });
