@@ -39,8 +39,9 @@
 // independent.
 //
 // Callbacks, which a std::stop_callback registers on done():
-// - A callback runs once, on the thread that cancels; for a deadline, on the timer thread. If the
-//   token is stopped already, it runs at once, in the constructor of its std::stop_callback.
+// - A callback runs at most once, on the thread that cancels or, for a deadline, on the timer
+//   thread. If the token is stopped already, it runs at once, in the constructor of its
+//   std::stop_callback.
 // - Before it runs, err() is set on its context and on all descendants of that. Then their tokens
 //   are stopped one by one, parents first, and the callbacks run one after the other.
 // - It must not throw. It should be quick: cancel() waits for it, and on the timer thread it delays

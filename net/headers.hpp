@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-// HeaderNameLess orders the names of headers, to which their case does not matter.
+// HeaderNameLess orders the names of headers without regard to their case.
 struct HeaderNameLess {
     bool operator()(const std::string& a, const std::string& b) const;
 };
