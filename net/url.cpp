@@ -1,5 +1,7 @@
 #include "net/url.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <system_error>
@@ -44,7 +46,9 @@ std::string take_host(string_view& authority, std::string& host) {
         host = cut_at(authority, "]");
         if (authority.empty()) return "missing ']' in host";
         authority.remove_prefix(1);
-        if (host.find_first_not_of("0123456789ABCDEFabcdef:.") != std::string::npos) {
+        in6_addr address{};
+        if (!host.empty() && (host.find('\0') != std::string::npos ||
+                              ::inet_pton(AF_INET6, host.c_str(), &address) != 1)) {
             return "invalid address " + quote("[" + host + "]");
         }
     } else {
