@@ -12,7 +12,7 @@ using context::Context;
 static std::osyncstream out() { return std::osyncstream(std::cout); }
 
 // call_both calls both servers, each on a thread of its own. Both calls share a context. A call
-// that fails cancels that, which aborts the other call if it is still under way.
+// that fails cancels it, and so aborts the other one if that is still under way.
 void call_both(const Context& parent, const std::string& error_value, const std::string& slow_url,
                const std::string& fast_url) {
     auto [ctx, cancel] = context::with_cancel(parent);  // cancel's destructor cancels (Go: defer)

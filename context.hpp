@@ -9,7 +9,7 @@
 //     background()
 //     `-- with_timeout(2s)            one request     live
 //         |-- with_cancel()           first call      cancelled: done
-//         |   `-- with_value(key)                     done with it
+//         |   `-- with_value(key)                     done, too
 //         `-- with_cancel()           second call     live
 //
 //     auto [ctx, cancel] = context::with_timeout(parent, 2s);
@@ -27,7 +27,8 @@
 //
 // The wake-up must be remembered, since the callback may run just before the call blocks. A socket
 // stays shut down, an eventfd readable, a flag under a mutex set. A signal or a bare notify_one()
-// is lost. See examples/stoppable_read.cpp.
+// would be lost. See examples/stoppable_read.cpp. A write to a socket that is shut down raises
+// SIGPIPE: send with MSG_NOSIGNAL.
 //
 // Rules for callers, as in Go: a function that can wait takes `const Context& ctx` as its first
 // parameter and passes it on. Do not store a context in an object that outlives the call. A value
@@ -70,8 +71,8 @@
 //
 // Hidden threads: one timer thread serves all deadlines, one helper thread runs the functions of
 // after_func. Each starts at its first use. It takes no signals but those of its own faults. exit()
-// waits for what runs on them, the helper first, and joins them. Only then does it destroy statics
-// that are older than the last of them to start. After that no thread watches deadlines: wait() and
+// waits for what runs on them, the helper first, and joins them. Statics that were made before the
+// last of them started are destroyed only then. After that no thread watches deadlines: wait() and
 // sleep_for() notice one, as do with_timeout and with_deadline, and run its callbacks themselves.
 //
 // Not as in Go: cancel() waits for the callbacks that it runs; the functions of after_func run one
@@ -81,7 +82,7 @@
 // Limits: cancel() is not async-signal-safe: no signal handler may call it. The child of a fork()
 // has neither hidden thread. It may only exec or _exit if the parent had other threads, hidden ones
 // included. Two contexts cannot be compared. A library that hides its symbols has keys, hidden
-// threads and an error category of its own: across it, compare errors with std::errc.
+// threads and an error category of its own: compare its errors with std::errc.
 //
 // Needs: std::stop_token and waits on atomics: libstdc++ 11, libc++ 20, or libc++ 18 with
 // -fexperimental-library.
@@ -154,8 +155,8 @@ class Context {
 public:
     // done returns the token that is stopped when this context is done. Poll it, wait on it with
     // std::condition_variable_any, or register a std::stop_callback. A thread that sees it stopped
-    // also sees err() set. The other way round err() may be set earlier: tokens are stopped one
-    // after the other, with their callbacks.
+    // also sees err() set. But err() may be set earlier: tokens are stopped one after the other,
+    // with their callbacks.
     //
     // The reference is valid as long as any copy of this context lives; on a temporary, done
     // returns the token itself. background().done().stop_possible() is false.
@@ -184,7 +185,8 @@ private:
 
 // CancelFunc cancels the context that it came with, when it is called or destroyed: Go's `defer
 // cancel()`, impossible to forget. But a std::jthread that is declared later is joined first. To
-// abort its work sooner, call the CancelFunc yourself.
+// abort its work sooner, call the CancelFunc yourself. One that is declared earlier outlives both:
+// give it a copy of the context, and no reference to the CancelFunc.
 //
 // It may be called from any thread, any number of times. When any call returns, err() is set on the
 // context and on all its descendants. The call that makes a context done also stops its token and
@@ -223,7 +225,7 @@ private:
     detail::Ref node_;
 };
 
-// Cancellable is a derived context with the function that cancels it. Take both, as above: after
+// Cancellable is a derived context with the function that cancels it. Take both: after
 // `auto ctx = with_cancel(parent).ctx;` the CancelFunc is gone, so ctx is cancelled at once.
 struct [[nodiscard]] Cancellable {
     Context ctx;
@@ -249,7 +251,7 @@ Cancellable with_cancel(const Context& parent);
 Cancellable with_deadline(const Context& parent, time_point deadline, std::error_code why = {});
 
 // with_timeout is with_deadline at `timeout` from now. A timeout too long for the clock becomes
-// time_point::max(), one of zero or less has passed. See examples/lazy_server.cpp.
+// time_point::max(); the deadline of one of zero or less has passed. See examples/lazy_server.cpp.
 template <class Rep, class Period>
 Cancellable with_timeout(const Context& parent, std::chrono::duration<Rep, Period> timeout,
                          std::error_code why = {});
@@ -296,9 +298,9 @@ template <class Rep, class Period>
 template <class F>
 StopFunc after_func(const Context& ctx, F f);
 
-// Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value. A
-// deadline that has passed, never comes or does not count prints as with_cancel; a
-// with_cancel of a context that was done is not shown.
+// Prints how ctx was derived: "background.with_deadline.with_value(tracking id)". Never a value.
+// with_deadline prints as with_cancel if it needed no timer; a with_cancel of a context that was
+// done is not shown.
 std::ostream& operator<<(std::ostream& out, const Context& ctx);
 
 }  // namespace context
@@ -404,7 +406,7 @@ struct NeverDoneNode final : Node {
 };
 
 // Lock is a mutex of one byte. It is mostly held for less time than a sleep takes, so lock tries
-// ten times first; it yields in between: threads that insist take the byte from each other's cache.
+// ten times first. It yields in between: spinning threads take the byte from each other's cache.
 class Lock {
 public:
     bool is_locked() const noexcept { return state_.load(std::memory_order_acquire) != unlocked; }
@@ -504,8 +506,8 @@ struct CancelNode : Node {
     // mark_all makes this node done, and all below it. It goes down to each child and comes back up
     // when all below that are done: so it holds the locks of the nodes on its way, and of no
     // others. Only then does this node leave its parent's list: a cancel from above meets it there
-    // and waits for its lock. It returns the nodes to wake, each with a reference, parents
-    // before children.
+    // and waits for its lock. It returns the nodes to wake, each with a reference: parents before
+    // children, and older siblings before younger ones.
     //
     // A descendant may be gone as soon as its lock is free, and unlock() must not touch it then. So
     // a node on whose lock a thread may sleep is returned, too, with a reference.
@@ -549,7 +551,7 @@ struct CancelNode : Node {
     std::atomic<std::uint8_t> reason{0};  // an errc; 0 while live; publishes `cause`
     const bool has_deadline;              // of its own or of an ancestor
     const time_point deadline;            // time_point::max() if there is none
-    std::error_code cause;                // while live, that for a deadline of its own
+    std::error_code cause;                // while live, the one that its own deadline would give
     std::stop_source source{std::nostopstate};
     std::stop_token token;
 
@@ -581,7 +583,7 @@ struct DeadlineNode final : CancelNode {
 
 // TimerShard is a part of the timers with a lock of its own, so that threads that make and drop
 // deadlines do not meet on one: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) whose
-// links lie in its elements. To add allocates nothing and takes constant time, to remove amortized
+// links lie in its elements. add allocates nothing and takes constant time, remove amortized
 // logarithmic time. In the usual case, a later deadline that is cancelled, both write a few links.
 struct alignas(64) TimerShard {
     void add(DeadlineNode& t) noexcept {
@@ -730,8 +732,8 @@ public:
         }
     }
 
-    // wake_later lets the timer thread wake the nodes of a list from mark_all. If there is none any
-    // more, this thread does: a cancel that comes later finds them done, and wakes nobody.
+    // wake_later lets the timer thread wake the nodes of a list from mark_all. If that has ended,
+    // this thread does. Nobody else would: a cancel that comes later finds them done.
     void wake_later(CancelNode* list) noexcept {
         if (!list) return;
         CancelNode* last = list;
@@ -844,7 +846,7 @@ private:
     CancelNode** end_ = &first_;
 };
 
-// service_if_started is the one object of a class of services; null before its first use.
+// service_if_started points to the one object of a class of services; null before its first use.
 template <class S>
 inline std::atomic<S*> service_if_started{nullptr};
 
@@ -920,7 +922,7 @@ time_point saturating_add(time_point now, std::chrono::duration<Rep, Period> d) 
     return ticks.count() > 0 ? now + std::chrono::ceil<duration>(ticks) : now;
 }
 
-// notice_deadline marks what gave ctx its passed deadline. It leaves callbacks to the timer thread.
+// notice_deadline marks the node whose deadline ctx has passed; callbacks are the timer thread's.
 inline void notice_deadline(const Context& ctx) {
     if (ctx.err()) return;
     CancelNode* node = Access::cancel_node(ctx);
@@ -932,13 +934,13 @@ inline Cancellable derive_until(const Context& parent, time_point deadline, time
                                 std::error_code why) {
     const std::optional<time_point> inherited = parent.deadline();
     const bool own = !inherited || deadline < *inherited || (deadline == *inherited && why);
-    if (own && now < deadline && deadline != time_point::max() && !parent.err()) {
+    if (own && now < deadline && deadline != time_point::max() && !parent.err()) {  // needs a timer
         Timers& timers = service<Timers>();
         Cancellable derived = Access::derive<DeadlineNode>(parent, deadline, why);
         timers.add(*Access::cancel_node(derived.ctx)->as_deadline());
         return derived;
     }
-    if (!own && *inherited <= now) notice_deadline(parent);
+    if (!own && *inherited <= now) notice_deadline(parent);  // the timer thread is late
     Cancellable derived = Access::derive<CancelNode>(parent, own ? deadline : inherited);
     if (own && deadline <= now) {
         Access::cancel_node(derived.ctx)->cancel(errc::deadline_exceeded, why);

@@ -23,8 +23,8 @@ static void complain(const std::string& message) {
     std::cerr << "context_cancel: " << message << std::endl;
 }
 
-// end_uncaught ends the program with 1 and one line on stderr, on the thread whose exception nobody
-// catches: for example, because no port or no thread is left. No destructor runs.
+// end_uncaught ends the program with 1 and one line on stderr if an exception is not caught: for
+// example, because no port or no thread is left. No destructor runs.
 static void end_uncaught() {
     try {
         if (const auto uncaught = std::current_exception()) std::rethrow_exception(uncaught);

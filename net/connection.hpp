@@ -59,7 +59,7 @@ public:
 
     // read_head reads what has come of a request, up to the end of its headers, without waiting;
     // read() then returns it. `complete`: the headers have ended, or are longer than a server
-    // takes. `gone`: the client closed its side first.
+    // takes. `gone`: the client closed its side, or reset, first.
     enum class Head { incomplete, complete, gone };
     Head read_head() {
         constexpr std::size_t longest = 65536;
@@ -112,9 +112,9 @@ public:
         return ::poll(either.data(), either.size(), 0) == 0;
     }
 
-    // reset makes the destructor reset the connection: a client whose answer has no declared length
-    // would take its end for the end of the answer.
-    void reset() {
+    // reset_on_close makes the destructor reset the connection: a client whose answer has no
+    // declared length would take its end for the end of the answer.
+    void reset_on_close() {
         constexpr linger at_once{.l_onoff = 1, .l_linger = 0};
         ::setsockopt(number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         resets_ = true;
@@ -141,7 +141,7 @@ private:
     socklen_t client_size_ = sizeof client_;
     const Descriptor socket_;
     const int closing_;
-    std::string received_;  // and not read yet, from `taken_` on
+    std::string received_;  // not read yet from `taken_` on
     std::size_t taken_ = 0;
     bool streams_ = false;
     bool resets_ = false;

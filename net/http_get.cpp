@@ -162,24 +162,24 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return HttpResult{{}, HttpError{phase, url, err.message(), err}};
     };
 
-    const auto [address, unparsable] = parse_url(url);
+    const auto [parsed, unparsable] = parse_url(url);
     if (!unparsable.empty()) return failed(Phase::request, unparsable);
     if (std::string bad = bad_header(options.headers); !bad.empty()) {
         return failed(Phase::response, std::move(bad));
     }
-    const auto [addresses, unknown] = lookup(ctx, address.host);
+    const auto [addresses, unknown] = lookup(ctx, parsed.host);
     if (const std::error_code err = ctx.err()) return aborted(Phase::response, err);
     if (!unknown.empty()) return failed(Phase::response, unknown);
 
-    // The order of these three matters. The callback is registered before there is a connection:
+    // The order of these two matters. The callback is registered before there is a connection:
     // SocketStop remembers a stop that comes early. Locals are destroyed in reverse, and the
-    // destructor of on_done waits for a callback that is running: so the callback has its socket.
+    // destructor of on_done waits for a callback that is running: so the callback finds `socket`.
     SocketStop socket;
-    const std::stop_callback on_done(ctx.done(), [&] {  // on the thread that cancels, or here
+    const std::stop_callback on_done(ctx.done(), [&] {  // on another thread, or here
         trace.stopped(Step::call_stopped);              // before the server can learn of it
         socket.stop();
     });
-    Client client(address);
+    Client client(parsed);
     configure(client);
     bool has_socket = false;
     client.set_socket_options([&](int fd) {  // for each address, before it connects
@@ -196,11 +196,11 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     const auto take_body = [&](const char* data, std::size_t size) {
         return reader.take_body(data, size);
     };
-    const httplib::Headers headers = request_headers(options, address);
+    const httplib::Headers headers = request_headers(options, parsed);
     httplib::Result result(nullptr, httplib::Error::Connection);
     for (const std::string& ip : addresses) {
         const PlainLocale plain;
-        client.set_hostname_addr_map({{address.host, ip}});
+        client.set_hostname_addr_map({{parsed.host, ip}});
         result = client.Get("/", headers, take_head, take_body);
         if (result.error() != httplib::Error::Connection || ctx.err() || socket.error()) break;
     }
@@ -208,12 +208,12 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
     // Ask in this order: several may hold together, and the first is the true reason. The context
     // comes first, because the library reports an aborted call as any error, or even as a success.
     if (const std::error_code err = ctx.err()) return aborted(reader.phase, err);
-    // SocketStop has shut down a socket that it could not watch; the library only says that it did
+    // SocketStop has shut down a socket that it could not watch. The library only knows that it did
     // not connect.
     if (socket.error()) {
         return failed(reader.phase, "could not watch the socket: " + socket.error().message());
     }
-    // The library does not show take_head a 204.
+    // For a 204 the library skips take_head.
     if (result && reader.response.status == 0) take_head(*result);
     // If we refused the answer, or needed no body, we made the library stop reading. It calls that
     // an error.
@@ -223,8 +223,8 @@ HttpResult get(const context::Context& ctx, const std::string& url, const HttpOp
         return failed(reader.phase,
                       why_it_failed(result.error(), reader, addresses.back(), has_socket));
     }
-    // Some versions of the library take a body for whole that is shorter than declared, or that was
-    // cut off by a reset.
+    // Some versions of the library accept a body that is shorter than declared, or was cut off by a
+    // reset.
     const std::size_t size = reader.response.body.size();
     if (reader.length.declared.value_or(size) != size || client.broken()) {
         return failed(reader.phase,
@@ -260,8 +260,8 @@ bool ResponseReader::take_body(const char* data, std::size_t size) {
 }
 
 void configure(Client& client) {
-    // The context is the only time limit. The library's own are set to 24 days, near the 2^31 ms
-    // that its poll() can count.
+    // The context is the only time limit. The library's own become the socket's: 24 days, near the
+    // 2^31 ms that a poll() can count.
     constexpr std::chrono::days no_limit{24};
     client.set_read_timeout(no_limit);
     client.set_write_timeout(no_limit);

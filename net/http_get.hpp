@@ -56,8 +56,8 @@ struct [[nodiscard]] HttpResult {
 // cpp-httplib catches that.
 //
 // When ctx is done, http_get returns at once. That holds while it looks up the host, connects,
-// sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. The
-// thread that cancels resets the connection: even a server that waits to send learns of that. After
+// sends, waits and reads. A lookup goes on, on a thread that is abandoned: see net/lookup.hpp. A
+// cancel resets the connection: even a server that waits to send learns of that. After
 // the last byte http_get asks ctx once more: if it is done by then, the answer is dropped. The only
 // other time limits are half an hour to connect and 24 days to wait for a byte.
 //

@@ -69,8 +69,8 @@ struct Asking {
 };
 
 Asking& asking() {
-    static Asking& asking = *new Asking;
-    return asking;
+    static Asking& it = *new Asking;
+    return it;
 }
 
 // Question is shared by a call of lookup and its thread. The later of the two destroys it.

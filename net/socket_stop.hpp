@@ -1,4 +1,4 @@
-// Aborts what another thread does on a socket: a connect, a read or a write.
+// Aborts what another thread does on a TCP socket: a connect, a read or a write.
 #ifndef NET_SOCKET_STOP_HPP
 #define NET_SOCKET_STOP_HPP
 
@@ -11,10 +11,13 @@
 #include <mutex>
 #include <system_error>
 
-// SocketStop lets one thread abort what another does on a socket. stop() resets the connection: a
-// call that is under way returns, and a later one fails. A read may also get the end of the stream,
-// which can look like success. The peer learns of the reset at once, or when both the owner and
-// SocketStop have closed the socket. stop() blocks for no longer than its system calls take.
+// SocketStop lets one thread abort what another does on a TCP socket. stop() resets the connection:
+// a call that is under way returns, and a later one fails. A read may also get the end of the
+// stream, which can look like success. The peer learns of the reset at once, or when both the owner
+// and SocketStop have closed the socket. stop() blocks for no longer than its system calls take.
+//
+// It is for sockets that connect without being bound first, as those of clients do. Any other
+// socket that is stopped before it begins to connect can still connect.
 //
 // It stops its own duplicate of the descriptor. The owner of the original may close that at any
 // time, and its number may then be reused for another file.
@@ -52,8 +55,7 @@ public:
     std::error_code error() const { return error_; }
 
 private:
-    // The reading side first, because that wakes a blocked reader at once: it wakes up while this
-    // thread resets the connection.
+    // The reading side first: so a blocked reader wakes up while this thread resets the connection.
     //
     // A socket that has not begun to connect cannot be shut down (ENOTCONN), and could still
     // connect later. A socket that listens can no longer connect. So this one listens until it is
@@ -63,16 +65,17 @@ private:
             reset(socket);
         } else if (errno == ENOTCONN) {
             if (bind_to_loopback(socket) && ::listen(socket, 0) == 0) return;
-            // It has begun to connect meanwhile; or it is dead already, and this fails, too.
+            // It has begun to connect meanwhile; or it is dead or cannot be bound, and this fails.
             if (::shutdown(socket, SHUT_RDWR) == 0) reset(socket);
         }
     }
 
     // A connect to no address resets the connection (connect(2), AF_UNSPEC). A plain shutdown is
     // not enough: a peer that waits for room to send would hear nothing. Once the reading side is
-    // shut down, Linux announces no more room, and it answers no probes in the minute of TIME_WAIT.
+    // shut down, Linux announces no more room to it and, in the minute of TIME_WAIT, answers none
+    // of its probes.
     //
-    // Some Linux (6.4, 6.5) refuse that (EBUSY) while a call waits on the socket. Then the close
+    // Linux 6.4 and 6.5 may refuse that (EBUSY) while a call waits on the socket. Then the close
     // resets the connection: SO_LINGER with a time of 0, socket(7).
     static void reset(int socket) {
         constexpr sockaddr no_address{.sa_family = AF_UNSPEC, .sa_data = {}};

@@ -96,7 +96,7 @@ public:
 
     void show_path() {
         request_->path = std::move(path_);
-        [this](auto& any_version) {
+        [this](auto& any_version) {  // generic, so that a version without the member compiles
             if constexpr (requires { any_version.is_connection_closed; }) {
                 any_version.is_connection_closed = [this] { return bool(client_.err()); };
             }
@@ -224,7 +224,7 @@ private:
 struct TestServer::Running {
     explicit Running(const context::Context& parent)
         : server(context::with_cancel(parent)), trace(server.ctx, url) {}
-    Running(const context::Context& parent, Handler answer_with);
+    Running(const context::Context& parent, Handler given);
     ~Running();
 
     void start_threads();
@@ -261,9 +261,8 @@ struct TestServer::Running {
 
 // The delegation makes the destructor clean up after an exception. The library listens when all
 // threads have started: nobody can connect to a server that does not start.
-TestServer::Running::Running(const context::Context& parent, Handler answer_with)
-    : Running(parent) {
-    handler = std::move(answer_with);
+TestServer::Running::Running(const context::Context& parent, Handler given) : Running(parent) {
+    handler = std::move(given);
     library.answer_with(
         [this](Exchange& exchange, httplib::Response& response) { answer(exchange, response); });
     start_threads();
@@ -408,9 +407,9 @@ void TestServer::Running::serve(Connection& connection) {
         checked(watch(clients, EPOLL_CTL_ADD, connection.number(), gone, key));
         Exchange exchange(connection, client->ctx);
         const PlainLocale plain;
-        if (!library.serve(exchange)) connection.reset();
-    } catch (...) {  // memory has run out
-        connection.reset();
+        if (!library.serve(exchange)) connection.reset_on_close();
+    } catch (...) {  // there is no memory, or the client cannot be watched
+        connection.reset_on_close();
     }
     unwatch(clients, connection.number());
     std::unique_lock lock(mutex);
