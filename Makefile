@@ -59,8 +59,7 @@ run-trace: $(PROGRAM)  ## the same, and a picture of what happened
 	$(RUN) true --trace
 
 # Even with -j, the run-* goals run one by one: `make run-a run-b run-c` adds run-b:|run-a run-c:|run-b.
-RUNS := $(filter run-%,$(MAKECMDGOALS))
-$(foreach rule,$(join $(addsuffix :|,$(wordlist 2,99,$(RUNS))),$(filter-out $(lastword $(RUNS)),$(RUNS))),$(eval $(rule)))
+$(foreach run,$(filter run-%,$(MAKECMDGOALS)),$(eval $(run):|$(before))$(eval before := $(run)))
 
 # --- What the build needs -------------------------------------------------------------------------
 # $(BUILD)/flags holds the compiler, its flags, its version and that of cpp-httplib; when they change, all is
@@ -112,7 +111,7 @@ LIBRARY_FAULTS := $(patsubst %.cpp,$(BUILD)/%,$(wildcard tests/library_faults/*.
 test: $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(PROGRAM)  ## run all tests (CASES='*text*': those named so)
 	@PROGRAM=$(RUN) TEST_PROGRAMS=$(BUILD)/tests/programs $(TESTS) $(if $(CASES),-tc="$$CASES")
 
-$(call objects,$(TEST_SOURCES)): | $(BUILD)/tests/needs
+$(call objects,$(filter-out tests/loopback.cpp,$(TEST_SOURCES))): | $(BUILD)/tests/needs
 $(BUILD)/tests/needs: $(BUILD)/flags
 	@$(call need,doctest/doctest.h,doctest-dev)
 	@mkdir -p $(@D) && touch $@
@@ -151,10 +150,10 @@ in_turn = +@for goal in $(1); do $(MAKE) --no-print-directory $$goal $(2) || exi
 SANITIZED ?= test examples exercises
 asan_FLAGS := -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer
 tsan_FLAGS := -g -fsanitize=thread
-tsan_SOURCES := tests/tsan/getaddrinfo_a.cpp
+tsan_SOURCES := tests/tsan/getaddrinfo_a.cpp  # for the examples: a function that this sanitizer cannot see into
 asan tsan: export ASAN_OPTIONS = detect_leaks=1:detect_stack_use_after_return=1
 asan tsan: export UBSAN_OPTIONS = print_stacktrace=1
-asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1:$\
+asan tsan: export TSAN_OPTIONS = suppressions=tests/tsan/suppressions:halt_on_error=1:second_deadlock_stack=1 \
 	external_symbolizer_path=$(shell command -v llvm-symbolizer)
 asan:  ## run tests, examples and exercises with the sanitizers for addresses, leaks and undefined behaviour
 tsan:  ## run tests, examples and exercises with the sanitizer for threads
@@ -182,7 +181,7 @@ ALL_SOURCES = $(sort $(shell find * \( -name build -o -path '$(BUILD)' \) -prune
 
 all: $(PROGRAM) $(TESTS) $(TEST_PROGRAMS) $(FAULT_PROGRAMS) $(STANDALONE) $(LIBRARY_FAULTS) $(STRESS_PROGRAMS) \
 	$(EXAMPLES) $(UNSOLVED) $(SOLUTIONS)
-all:  ## build all programs but the benchmarks
+all:  ## build the program, the tests and the examples
 
 check:  ## what must pass before you send a change: 5 minutes, no root
 	$(call in_turn,format-check test examples exercises docs-check)
