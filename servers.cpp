@@ -4,8 +4,8 @@ using context::Context;
 using httplib::Request;
 using httplib::Response;
 
-// slow_server launches a server that answers "Slow response" after `delay`. If the
-// handler's context is done first, the handler returns at once, and TestServer answers 503.
+// slow_server launches a server that answers "Slow response" after `delay`. If the handler's
+// context is done first, the handler returns at once, and TestServer answers 503.
 TestServer slow_server(const Context& parent, context::duration delay) {
     const auto answer = [delay](const Context& ctx, const Request&, Response& response) {
         if (const auto aborted = context::sleep_for(ctx, delay)) return;

@@ -65,6 +65,7 @@ TEST_CASE("a text that is not a URL is refused with a reason") {
              Case{"http://[]", "no host in URL"},
              Case{"http://[g]", "invalid address \"[g]\""},
              Case{"http://[cafe]/", "invalid address \"[cafe]\""},
+             Case{std::string("http://[::1\0]/", 14), "invalid address \"[::1\\x00]\""},
              Case{"http://[127.0.0.1]/", "invalid address \"[127.0.0.1]\""},
              Case{"http://[1::2::3]/", "invalid address \"[1::2::3]\""},
              Case{"http://[::1]80", "invalid port \"80\" after host"},
